@@ -1,0 +1,2 @@
+//! The `fwproof` command.
+fn main() {}

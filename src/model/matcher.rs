@@ -1,0 +1,235 @@
+//! What a rule asks of a packet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::net::{Family, Ranges};
+use crate::packets::Field;
+use crate::source::Span;
+
+/// A boolean tree over fields. Never flattened by a reader; `eval` turns it into packet sets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Match {
+    /// Every packet.
+    Any,
+    /// No packet.
+    Never,
+    /// Packets of one family.
+    Family(Family),
+    /// A field other than an address has one of these values. Values are those of the header: "absent" (a fragment
+    /// without ports, say) is never among them, also not under negation: write `not` as the complement within
+    /// [`Field::max_present`], as [`Match::field_not`] does, where the firewall reads the field before it negates.
+    Field(Field, Ranges),
+    /// [`Field::Src`] or [`Field::Dst`] is one of these addresses of this family (so the packet is of it).
+    Address(Field, Family, Ranges),
+    /// The arrival or departure interface has such a name.
+    Interface(Direction, NamePattern),
+    /// The packet's values of `fields`, in this order, are an element of the named set.
+    InSet {
+        /// [`NamedSet::name`].
+        set: Arc<str>,
+        /// The fields that make up the key.
+        fields: Vec<Field>,
+        /// Where the set is named, for findings about undefined sets.
+        span: Span,
+    },
+    /// A match that is not modelled.
+    Opaque(ConditionId),
+    /// The opposite.
+    Not(Box<Match>),
+    /// All of these (an empty list is [`Match::Any`]).
+    All(Vec<Match>),
+    /// At least one of these (an empty list is [`Match::Never`]).
+    AnyOf(Vec<Match>),
+}
+
+impl Match {
+    /// `field` has one of the values `set`, or, if `negated`, another value that it really has.
+    pub fn field(field: Field, set: Ranges, negated: bool) -> Match {
+        if negated { Match::field_not(field, &set) } else { Match::Field(field, set) }
+    }
+
+    /// `field` is there and has none of the values `set`. Not for addresses.
+    pub fn field_not(field: Field, set: &Ranges) -> Match {
+        Match::Field(field, set.complement(field.max_present(Family::V4)))
+    }
+
+    /// An address match; `negated` is within the family (a packet of the other family does not match).
+    pub fn address(field: Field, family: Family, set: Ranges, negated: bool) -> Match {
+        let set = if negated { set.complement(family.max_address()) } else { set };
+        Match::Address(field, family, set)
+    }
+
+    /// The opposite if `negate`, else the match itself.
+    pub fn negate_if(self, negate: bool) -> Match {
+        match (negate, self) {
+            (false, m) => m,
+            (true, Match::Any) => Match::Never,
+            (true, Match::Never) => Match::Any,
+            (true, Match::Not(m)) => *m,
+            (true, m) => Match::Not(Box::new(m)),
+        }
+    }
+
+    /// All of these, without needless nesting.
+    pub fn all(mut parts: Vec<Match>) -> Match {
+        parts.retain(|m| *m != Match::Any);
+        match parts.len() {
+            0 => Match::Any,
+            1 => parts.remove(0),
+            _ => Match::All(parts),
+        }
+    }
+
+    /// At least one of these, without needless nesting.
+    pub fn any_of(mut parts: Vec<Match>) -> Match {
+        parts.retain(|m| *m != Match::Never);
+        match parts.len() {
+            0 => Match::Never,
+            1 => parts.remove(0),
+            _ => Match::AnyOf(parts),
+        }
+    }
+
+    /// Calls `f` on this match and everything below it, depth first.
+    pub fn walk(&self, f: &mut impl FnMut(&Match)) {
+        f(self);
+        match self {
+            Match::Not(m) => m.walk(f),
+            Match::All(v) | Match::AnyOf(v) => v.iter().for_each(|m| m.walk(f)),
+            _ => {}
+        }
+    }
+
+    pub(super) fn renumber(&mut self, conditions: &[ConditionId]) {
+        match self {
+            Match::Opaque(id) => *id = conditions[id.0 as usize],
+            Match::Not(m) => m.renumber(conditions),
+            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.renumber(conditions)),
+            _ => {}
+        }
+    }
+}
+
+/// Arrival or departure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// On which interface the packet came in.
+    In,
+    /// Through which interface it goes out.
+    Out,
+}
+
+/// Interface names: one, or all that begin so.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NamePattern {
+    /// The name, or its beginning. Without the `+` or `*` that marks a wildcard.
+    pub name: String,
+    /// Whether `name` is only the beginning.
+    pub wildcard: bool,
+}
+
+impl NamePattern {
+    /// Exactly this name.
+    pub fn exact(name: impl Into<String>) -> NamePattern {
+        NamePattern { name: name.into(), wildcard: false }
+    }
+
+    /// All names that begin with this.
+    pub fn prefix(name: impl Into<String>) -> NamePattern {
+        NamePattern { name: name.into(), wildcard: true }
+    }
+
+    /// Whether an interface of this name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.wildcard { name.starts_with(&self.name) } else { name == self.name }
+    }
+}
+
+/// Number of an opaque condition within its device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConditionId(pub u32);
+
+/// The opaque conditions of a device. The same text is the same condition, so that two rules with the same
+/// unmodelled match stay correlated.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    list: Vec<(String, Span)>,
+    index: HashMap<String, ConditionId>,
+}
+
+impl Conditions {
+    /// The condition of this text (normalised by the reader: `recent --rcheck --name ssh`), first seen at `span`.
+    pub fn intern(&mut self, text: &str, span: Span) -> ConditionId {
+        if let Some(id) = self.index.get(text) {
+            return *id;
+        }
+        let id = ConditionId(self.list.len() as u32);
+        self.list.push((text.to_owned(), span));
+        self.index.insert(text.to_owned(), id);
+        id
+    }
+
+    /// Text and first place of a condition.
+    pub fn get(&self, id: ConditionId) -> (&str, Span) {
+        let (text, span) = &self.list[id.0 as usize];
+        (text, *span)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn absorb(&mut self, other: Conditions) -> Vec<ConditionId> {
+        other.list.iter().map(|(text, span)| self.intern(text, *span)).collect()
+    }
+}
+
+/// A named set (ipset, nftables set, address group).
+#[derive(Clone, Debug)]
+pub struct NamedSet {
+    /// Its name as [`Match::InSet`] uses it. Readers put a scope before it where a format has scopes
+    /// (`ipset/blocklist`, `inet filter/blocklist`).
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub span: Span,
+    /// The elements.
+    pub elements: Vec<SetElement>,
+    /// Elements come and go while the firewall runs (filled by rules), so that nobody can know them from the
+    /// configuration: membership of what is not listed is an opaque condition.
+    pub dynamic: bool,
+}
+
+/// One element: a value for each field of the key.
+#[derive(Clone, Debug)]
+pub struct SetElement {
+    /// A value for each field of the key.
+    pub values: Vec<SetValue>,
+    /// An exception: packets that match this element are not in the set (ipset `nomatch`). The most specific decides
+    /// in ipset; readers order elements so that a later one overrides an earlier one.
+    pub excluded: bool,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// One field of a set's element.
+#[derive(Clone, Debug)]
+pub enum SetValue {
+    /// Any value.
+    Any,
+    /// Addresses.
+    Address(Family, Ranges),
+    /// Ports, protocols, marks, MAC addresses …
+    Number(Ranges),
+    /// An interface.
+    Interface(NamePattern),
+    /// A protocol together with its port or ICMP type (ipset `tcp:80`, `icmp:8/0`): constrains [`Field::Proto`] and, if given, the named
+    /// field instead of the one of the key.
+    Service(u8, Option<(Field, Ranges)>),
+}

@@ -1,0 +1,95 @@
+//! The vendor-neutral device. Readers lower into it; `eval` and `checks` read nothing else.
+//!
+//! A reader lowers one file into a [`Device`] that holds only what that file says; [`Device::absorb`] joins the pieces
+//! of one device (`iptables-save` and `ip6tables-save` and `ip addr` of one host, say).
+
+mod filter;
+mod matcher;
+mod network;
+mod tunnel;
+
+pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Policy, PolicyAction, Rule, Translation};
+pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
+pub use network::{HostSetting, Interface, Route};
+pub use tunnel::{CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
+
+use crate::source::{FileId, Span};
+
+/// One firewall, host or VPN endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    /// Its name: set by whoever groups files into devices.
+    pub name: String,
+    /// The files it was read from, with the id of the format of each.
+    pub files: Vec<(FileId, &'static str)>,
+    /// Host name as a file states it, if one does.
+    pub hostname: Option<(String, Span)>,
+    /// Interfaces with addresses, from companions or from the configuration itself. `None`: no file says anything.
+    pub interfaces: Option<Vec<Interface>>,
+    /// Routes, most specific order not implied. `None`: no file says anything.
+    pub routes: Option<Vec<Route>>,
+    /// Rule chains. [`ChainId`] is an index into this list.
+    pub chains: Vec<Chain>,
+    /// Which chains hang on which hook.
+    pub base_chains: Vec<BaseChain>,
+    /// Named sets of addresses, ports and so on. Names are unique within a scope (see [`NamedSet::name`]).
+    pub sets: Vec<NamedSet>,
+    /// Opaque conditions: matches that are not modelled, as named booleans.
+    pub conditions: Conditions,
+    /// VPN tunnels: one per WireGuard interface or OpenVPN configuration.
+    pub tunnels: Vec<Tunnel>,
+    /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
+    pub settings: Vec<HostSetting>,
+}
+
+impl Device {
+    /// Adds what another file says of the same device. Chain, condition and set references of `other` are renumbered.
+    /// Where both say something (interfaces, routes), the lists are joined.
+    pub fn absorb(&mut self, other: Device) {
+        let chain_base = self.chains.len() as u32;
+        let map = self.conditions.absorb(other.conditions);
+        self.chains.extend(other.chains.into_iter().map(|mut chain| {
+            for rule in &mut chain.rules {
+                rule.matcher.renumber(&map);
+                rule.action.renumber(chain_base);
+            }
+            chain
+        }));
+        self.base_chains.extend(other.base_chains.into_iter().map(|mut b| {
+            b.chain = ChainId(b.chain.0 + chain_base);
+            b
+        }));
+        self.files.extend(other.files);
+        self.sets.extend(other.sets);
+        self.tunnels.extend(other.tunnels);
+        self.settings.extend(other.settings);
+        join(&mut self.interfaces, other.interfaces);
+        join(&mut self.routes, other.routes);
+        if self.hostname.is_none() {
+            self.hostname = other.hostname;
+        }
+    }
+
+    /// The chain of an id.
+    pub fn chain(&self, id: ChainId) -> &Chain {
+        &self.chains[id.0 as usize]
+    }
+
+    /// Whether any packet filter was read.
+    pub fn has_filter(&self) -> bool {
+        !self.base_chains.is_empty()
+    }
+
+    /// The set of a name.
+    pub fn set(&self, name: &str) -> Option<&NamedSet> {
+        self.sets.iter().find(|s| &*s.name == name)
+    }
+}
+
+fn join<T>(mine: &mut Option<Vec<T>>, theirs: Option<Vec<T>>) {
+    match (mine.as_mut(), theirs) {
+        (Some(mine), Some(theirs)) => mine.extend(theirs),
+        (None, theirs) => *mine = theirs,
+        (Some(_), None) => {}
+    }
+}

@@ -1,0 +1,17 @@
+//! Linux netfilter: iptables, nftables, and what is exported beside them.
+
+mod ip_addr;
+mod ip_route;
+mod ipset;
+mod iptables;
+mod nft_json;
+mod nftables;
+mod sysctl;
+
+pub use ip_addr::IP_ADDR;
+pub use ip_route::IP_ROUTE;
+pub use ipset::IPSET;
+pub use iptables::IPTABLES;
+pub use nft_json::NFTABLES_JSON;
+pub use nftables::NFTABLES;
+pub use sysctl::SYSCTL;
