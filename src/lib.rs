@@ -4,6 +4,7 @@
 //! ([`model`]) → packet sets ([`packets`], [`eval`]) → verdicts ([`checks`]) → report ([`report`]).
 //! A module imports only from lower floors; `docs/contributing.md` lists the floors, and a test keeps them.
 
+pub mod checks;
 pub mod diag;
 pub mod model;
 pub mod net;

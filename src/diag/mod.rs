@@ -1,5 +1,9 @@
 //! What can be said: severities, line states, notes, findings and verdicts. Data only, no rendering.
 
+mod finding;
+
+pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,80 @@
+//! What a kind of check is.
+
+use std::collections::BTreeSet;
+
+use super::World;
+use crate::diag::{Finding, Severity};
+use crate::source::Span;
+
+/// A kind of check: an analysis that checks of a baseline or ruleset instantiate. In YAML a check names its kind by the
+/// key that holds its body: `flow: { … }`.
+pub struct Kind {
+    /// Kebab-case id, for ever; the YAML key.
+    pub id: &'static str,
+    /// Its page in Markdown: what it does, its fields, examples (which are run as its tests).
+    pub page: &'static str,
+    /// Reads the body of a check of this kind.
+    pub parse: fn(&serde_yaml::Value, &Names) -> Result<Box<dyn Check>, BodyError>,
+    /// JSON Schema of the body.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
+
+/// Names that a check's body may refer to.
+#[derive(Default, Debug)]
+pub struct Names {
+    /// Zones of the baseline.
+    pub zones: BTreeSet<String>,
+    /// Services of the baseline and the built-in ones.
+    pub services: BTreeSet<String>,
+    /// Devices that `estate:` names; others may exist.
+    pub devices: BTreeSet<String>,
+}
+
+/// A body that cannot be understood.
+#[derive(Debug)]
+pub struct BodyError {
+    /// Where in the body, as steps of keys and indices: `only[0].from[1]`. Empty for the body itself.
+    pub path: String,
+    /// What is wrong, with "did you mean" where something is near.
+    pub message: String,
+}
+
+/// What all checks have in common.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Id: words, never numbers, for ever.
+    pub id: String,
+    /// What must hold, as a sentence.
+    pub title: String,
+    /// How bad it is when it does not.
+    pub severity: Severity,
+    /// Why it matters.
+    pub why: String,
+    /// How to fix it.
+    pub fix: String,
+    /// Controls that it answers.
+    pub refs: Vec<String>,
+    /// Devices (names, or `*` patterns) it is about; empty: all that the kind applies to.
+    pub on: Vec<String>,
+    /// Where the check is written (baseline or shipped ruleset): findings about what is missing point here.
+    pub span: Span,
+}
+
+/// A check, ready to run.
+pub trait Check: Send + Sync {
+    /// Judges it. Must not depend on anything but its arguments, and must give the same answer every time.
+    fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome;
+}
+
+/// What came of a check.
+#[derive(Default, Debug)]
+pub struct Outcome {
+    /// Findings; `check` and `severity` need not be filled in.
+    pub findings: Vec<Finding>,
+    /// Names of what was judged (devices, people …). Empty: there was nothing to check, which is `unknown`.
+    pub considered: Vec<String>,
+    /// A process control: holds by somebody's word.
+    pub attested: bool,
+    /// Something that keeps the analysis from being complete (a bound was hit), as a sentence.
+    pub incomplete: Vec<String>,
+}
