@@ -57,8 +57,8 @@ impl Label {
 pub struct Witness {
     /// In words: "TCP from 203.0.113.7 port 40000 to 10.20.0.10 port 5432, arriving on eth0, new connection".
     pub words: String,
-    /// As a line of `trace --packets`: name and value (numbers as numbers).
-    pub packet: serde_json::Map<String, serde_json::Value>,
+    /// As a line of `trace --packets`: a JSON object.
+    pub packet: String,
     /// The rules that it passed, in order, the deciding one last.
     pub path: Vec<Label>,
     /// The opaque conditions that must hold (or, with a leading "not", must not) for it: `recent --name ssh`.
