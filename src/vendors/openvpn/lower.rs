@@ -87,6 +87,7 @@ struct Lowering {
     unbound: bool,
     bound: bool,
     pulls: bool,
+    proxied: bool,
     transport: Transport,
     remotes: Vec<Remote>,
     gateway: Option<IpAddr>,
@@ -151,6 +152,7 @@ impl Lowering {
             unbound: false,
             bound: false,
             pulls,
+            proxied: has("http-proxy") || has("socks-proxy"),
             transport: Transport::default(),
             remotes: vec![],
             gateway: None,
@@ -456,12 +458,12 @@ impl Lowering {
         tunnel.routes.extend(redirect.routes());
     }
 
-    /// Both ends bind a port unless told otherwise. Clients that pull do not, since 2.6 (Changes.rst), nor do TCP clients
-    /// (`options_postprocess_mutate_ce`), unless `local`, `lport` or `bind` says so.
+    /// Both ends bind a port unless told otherwise. Clients that pull do not, since 2.6 (Changes.rst), nor do those that use TCP or a proxy
+    /// (openvpn(8), `--bind`), unless `local`, `lport` or `bind` says so.
     fn listen(&mut self) {
         let protocol = self.transport.protocol.map_or(UDP, |p| p.0);
         let client = self.tunnel.role == TunnelRole::Client;
-        let silent = client && !self.bound && (self.pulls || protocol == TCP);
+        let silent = client && !self.bound && (self.pulls || self.proxied || protocol == TCP);
         if self.per_client || self.unbound || silent {
             return;
         }

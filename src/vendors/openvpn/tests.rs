@@ -174,6 +174,7 @@ fn the_bound_port_follows_the_side() {
     assert_eq!(port("client\nremote a\nlport 1200"), Some((17, 1200)));
     assert_eq!(port("tls-client\nremote a"), Some((17, 1194)));
     assert_eq!(port("tls-client\nremote a\nproto tcp-client"), None);
+    assert_eq!(port("tls-client\nremote a\nsocks-proxy 192.0.2.1"), None);
     assert_eq!(port("tls-client\nremote a\nnobind"), None);
 }
 

@@ -84,10 +84,9 @@ const INTERFACE: [&str; 4] = ["PrivateKey", "PublicKey", "ListenPort", "FwMark"]
 pub(super) fn is_dump(text: &str) -> bool {
     let Some(line) = text.lines().find(|l| !l.trim().is_empty()) else { return false };
     let columns: Vec<&str> = line.split('\t').collect();
-    let key = |i: usize| columns.get(i).is_some_and(|c| keys::looks_like_key(c) || keys::is_placeholder(c));
-    match columns.len() {
-        4 => key(0) && key(1),
-        5 => key(1) && key(2),
+    // The public key decides: the private one may be hidden.
+    match columns.as_slice() {
+        [_, public, _, _] | [_, _, public, _, _] => keys::looks_like_key(public),
         _ => false,
     }
 }
