@@ -215,6 +215,11 @@ proptest! {
                 }
                 let is = accepted.iter().filter(|a| a.arriving.contains(&p)).count();
                 let not = blocked.iter().filter(|a| a.arriving.contains(&p)).count();
+                if is + not != 1 {
+                    for a in accepted.iter().chain(&blocked).filter(|a| a.arriving.contains(&p)) {
+                        eprintln!("{:?} {:?} via {:?}: {:?} as {:?}", a.line, p, a.via, a.arriving, a.accepted_as);
+                    }
+                }
                 prop_assert_eq!(is + not, 1, "{:?} is in {} accepted and {} blocked cubes", p, is, not);
                 prop_assert_eq!(is == 1, passes(&analysis, &p) == Outcome::Accept, "{:?}", p);
             }

@@ -116,6 +116,14 @@ pub(super) fn gave_up(_: GaveUp) -> Limit {
     Limit("the search for a packet was given up at its bound of steps".into())
 }
 
+/// The address, port and address type that a translation changes.
+fn sides(kind: NatKind) -> (Field, Field, Field) {
+    match kind {
+        NatKind::Destination | NatKind::Redirect => (Field::Dst, Field::Dport, Field::DstType),
+        NatKind::Source | NatKind::Masquerade => (Field::Src, Field::Sport, Field::SrcType),
+    }
+}
+
 /// The fields that a divert may change.
 fn changes(divert: &Divert) -> Vec<Field> {
     let mut fields: Vec<Field> = divert
@@ -129,9 +137,12 @@ fn changes(divert: &Divert) -> Vec<Field> {
         .collect();
     if let Some(t) = &divert.translation {
         fields.push(Field::CtNat);
-        match t.kind {
-            NatKind::Destination | NatKind::Redirect => fields.extend([Field::Dst, Field::Dport, Field::DstType]),
-            NatKind::Source | NatKind::Masquerade => fields.extend([Field::Src, Field::Sport, Field::SrcType]),
+        let (address, port, kind) = sides(t.kind);
+        if t.unknown || t.addresses.is_some() || matches!(t.kind, NatKind::Redirect | NatKind::Masquerade) {
+            fields.extend([address, kind]);
+        }
+        if t.unknown || t.ports.is_some() {
+            fields.push(port);
         }
     }
     fields
@@ -174,10 +185,8 @@ fn set_bits(old: Option<&Ranges>, mask: u128, value: u128, xor: bool) -> Option<
 }
 
 fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Family) -> Option<(Cube, bool)> {
-    let (address, port, kind, bit) = match t.kind {
-        NatKind::Destination | NatKind::Redirect => (Field::Dst, Field::Dport, Field::DstType, 2),
-        NatKind::Source | NatKind::Masquerade => (Field::Src, Field::Sport, Field::SrcType, 1),
-    };
+    let (address, port, kind) = sides(t.kind);
+    let bit = if address == Field::Dst { 2 } else { 1 };
     let mut certain = !t.unknown;
     let old = cube.field(address).cloned();
     let new = match (&t.addresses, t.kind) {
