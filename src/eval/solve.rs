@@ -27,19 +27,22 @@ pub(super) enum Reached {
 }
 
 impl Program {
-    /// The first entry from `from` on that holds the packet. There always is one: the last entry holds everything.
-    pub(super) fn hit(&self, packet: &Packet, from: u32) -> u32 {
-        let end = self.entries.len() as u32;
-        self.index.stab(packet, from, end, &mut |e| self.entries[e as usize].cube.contains(packet))
-    }
-
     /// The entries that a packet meets from `from` on, the deciding one last.
     pub fn path(&self, packet: &Packet, from: u32) -> SmallVec<[u32; 4]> {
+        self.path_without(packet, from, u32::MAX)
+    }
+
+    /// As [`Program::path`], in a program without the line.
+    pub(super) fn path_without(&self, packet: &Packet, from: u32, line: u32) -> SmallVec<[u32; 4]> {
         let mut path = SmallVec::new();
         let mut at = from;
-        while (at as usize) < self.entries.len() {
-            let e = self.hit(packet, at);
-            if e as usize >= self.entries.len() {
+        let end = self.entries.len() as u32;
+        while at < end {
+            let e = self.index.stab(packet, at, end, &mut |e| {
+                let entry = &self.entries[e as usize];
+                entry.line != line && entry.cube.contains(packet)
+            });
+            if e >= end {
                 break;
             }
             path.push(e);
