@@ -1,5 +1,4 @@
-//! nftables-json: to be written.
-
+//! The JSON of `nft -j list ruleset`.
 use crate::vendors::{Format, Role};
 
 /// The format.
