@@ -6,7 +6,15 @@ fn show() {
         let id = if text.trim_start().starts_with('{') { "nftables-json" } else { "nftables" };
         let (file, reading) = fwproof::vendors::format(id).unwrap().read_text(path, &text);
         println!("{}", nftables_support::dump(&reading.device).join("\n"));
-        for n in &reading.notes { println!("{:?} {} {}", n.state, file.place(n.span.start).line, n.text); }
-        for (id, lines) in &reading.lines { for (i, s) in lines.iter().enumerate() { if *s >= fwproof::diag::LineState::Unsupported { println!("{id:?} {s:?}: {}", file.line(i)); } } }
+        for n in &reading.notes {
+            println!("{:?} {} {}", n.state, file.place(n.span.start).line, n.text);
+        }
+        for (id, lines) in &reading.lines {
+            for (i, s) in lines.iter().enumerate() {
+                if *s >= fwproof::diag::LineState::Unsupported {
+                    println!("{id:?} {s:?}: {}", file.line(i));
+                }
+            }
+        }
     }
 }

@@ -265,7 +265,7 @@ impl<'a> Parser<'_, 'a> {
         rule.span = self.since(start);
         let span = rule.span;
         self.mark(span, LineState::Irrelevant);
-        let placed = self.add_rule(&key, &chain, rule, at);
+        let placed = self.ruleset.add_rule((key.0, &key.1), &chain, rule, at);
         if !placed {
             self.reader.note(
                 span,
@@ -274,20 +274,6 @@ impl<'a> Parser<'_, 'a> {
             );
         }
         Some(())
-    }
-
-    /// Adds a rule to a chain, and sees which sets it fills.
-    pub(super) fn add_rule(&mut self, key: &TableKey, chain: &str, rule: super::ast::Rule<'a>, at: At) -> bool {
-        let table = self.ruleset.table(key.0, &key.1);
-        for (stmt, _) in &rule.stmts {
-            if let super::ast::Stmt::Update(set, _, _) = stmt
-                && !table.updated.contains(&**set)
-            {
-                table.updated.insert(set.clone().into_owned());
-            }
-        }
-        let span = rule.span;
-        table.chain(chain, span).put(rule, at)
     }
 
     /// `{ item; item … }`; each item that fails is noted and skipped.
@@ -451,7 +437,7 @@ impl<'a> Parser<'_, 'a> {
                 }
                 let span = rule.span;
                 self.mark(span, LineState::Irrelevant);
-                self.add_rule(key, name, rule, At::End);
+                self.ruleset.add_rule((key.0, &key.1), name, rule, At::End);
                 return Some(());
             }
         }

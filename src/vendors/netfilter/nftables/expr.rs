@@ -280,40 +280,30 @@ impl<'a> Parser<'_, 'a> {
                 };
                 return Some(Some(if jump { Verdict::Jump(target) } else { Verdict::Goto(target) }));
             }
-            "queue" => {
-                let from = self.index();
-                self.skip_queue();
-                return Some(Some(Verdict::Opaque(self.joined(from))));
-            }
+            "queue" => return self.queue().map(|text| Some(Verdict::Opaque(text))),
             _ => return Some(None),
         };
         self.bump();
         Some(Some(v))
     }
 
-    fn skip_queue(&mut self) {
+    /// `queue num 1-3 bypass`, `queue flags bypass to 1-3`: canonical text.
+    fn queue(&mut self) -> Option<String> {
         self.bump();
+        let (mut flags, mut to): (Vec<Text<'a>>, _) = (vec![], None);
         loop {
             match (self.kind(), self.word()) {
-                (T::Word, "num" | "to" | "flags") => {
+                (T::Word, "num" | "to") => {
                     self.bump();
-                    if self.value().is_none() {
-                        return;
-                    }
-                    while self.eat_punct(b',') {
-                        self.bump();
-                    }
+                    to = Some(self.value()?.text());
                 }
-                (T::Word, "bypass" | "fanout") => self.bump(),
-                (T::P(b','), _) => self.bump(),
-                (T::Word, w) if w.bytes().all(|b| b.is_ascii_digit()) => {
-                    if self.range(false).is_none() {
-                        return;
-                    }
-                }
-                _ => return,
+                (T::Word, "bypass" | "fanout") => flags.push(self.take_word()?),
+                (T::Word, "flags") | (T::P(b','), _) => self.bump(),
+                (T::Word, w) if to.is_none() && w.bytes().all(|b| b.is_ascii_digit()) => to = Some(self.value()?.text()),
+                _ => break,
             }
         }
+        Some(queue_text(flags, to))
     }
 
     /// A selector, if one begins at this word. The outer `None` is a syntax error.
@@ -471,8 +461,15 @@ impl<'a> Parser<'_, 'a> {
     }
 }
 
+/// Canonical text of `queue`. Queue 0 is the default (nft(8), "QUEUE STATEMENT").
+pub(super) fn queue_text(mut flags: Vec<Text<'_>>, to: Option<String>) -> String {
+    flags.sort();
+    let flags = if flags.is_empty() { String::new() } else { format!("flags {} ", flags.join(",")) };
+    format!("queue {flags}to {}", to.as_deref().unwrap_or("0"))
+}
+
 /// One name for keys that have two.
-fn meta_key(key: Text<'_>) -> Text<'_> {
+pub(super) fn meta_key(key: Text<'_>) -> Text<'_> {
     match &*key {
         "ibriport" => Cow::Borrowed("ibrname"),
         "obriport" => Cow::Borrowed("obrname"),

@@ -222,6 +222,17 @@ impl<'a> Lowering<'_, '_, 'a> {
         match m {
             Match::All(v) => draft.matches.extend(v),
             Match::Any => {}
+            Match::Field(field, set) => {
+                // `icmp type 3 icmp code 1`: one field, both at once.
+                let same = draft.matches.iter_mut().find_map(|m| match m {
+                    Match::Field(f, old) if *f == field => Some(old),
+                    _ => None,
+                });
+                match same {
+                    Some(old) => *old = old.and(&set),
+                    None => draft.matches.push(Match::Field(field, set)),
+                }
+            }
             m => draft.matches.push(m),
         }
     }

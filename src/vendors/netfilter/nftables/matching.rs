@@ -110,6 +110,10 @@ impl<'x> Scope<'x> {
         if what.starts_with("fib ") && value == "0" {
             value = "missing".to_owned();
         }
+        // nft prints the group 0 by its name in `/etc/iproute2/group`.
+        if what.ends_with("group") && value == "default" {
+            value = "0".to_owned();
+        }
         let value = match &*value {
             "false" | "missing" => {
                 negated = !negated;

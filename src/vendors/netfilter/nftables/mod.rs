@@ -5,6 +5,7 @@ mod commands;
 mod defaults;
 mod expr;
 mod json;
+mod json_rule;
 mod lex;
 mod lower;
 mod matching;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ast::{Base, Chain, Elem, Rule, SetDecl, TableFamily};
+use super::ast::{Base, Chain, Elem, Rule, SetDecl, Stmt, TableFamily};
 use crate::model::PolicyAction;
 use crate::source::Span;
 
@@ -94,6 +94,20 @@ impl<'a> Ruleset<'a> {
             table.deleted = true;
             self.sweep();
         }
+    }
+
+    /// Adds a rule to a chain, and sees which sets it fills. `false`: its place is not known.
+    pub fn add_rule(&mut self, key: (TableFamily, &str), chain: &str, rule: Rule<'a>, at: At) -> bool {
+        let table = self.table(key.0, key.1);
+        for (stmt, _) in &rule.stmts {
+            if let Stmt::Update(set, _, _) = stmt
+                && !table.updated.contains(&**set)
+            {
+                table.updated.insert(set.clone().into_owned());
+            }
+        }
+        let span = rule.span;
+        table.chain(chain, span).put(rule, at)
     }
 
     fn sweep(&mut self) {

@@ -82,7 +82,7 @@ impl<'a> Parser<'_, 'a> {
                 }
                 self.eat_word("to");
                 self.endpoint(&mut Nat { kind: NatKind::Redirect, family: None, addr: None, port: None, prefix: false })?;
-                Some(Stmt::Opaque(self.joined(from)))
+                Some(Stmt::Opaque("tproxy".to_owned()))
             }
             "synproxy" => {
                 self.bump();
@@ -107,7 +107,7 @@ impl<'a> Parser<'_, 'a> {
                 if self.eat_word("device") {
                     self.value()?;
                 }
-                Some(Stmt::Copies(self.joined(from)))
+                Some(Stmt::Copies("dup".to_owned()))
             }
             "fwd" => {
                 self.bump();
@@ -118,7 +118,7 @@ impl<'a> Parser<'_, 'a> {
                 if self.eat_word("device") {
                     self.value()?;
                 }
-                Some(Stmt::Opaque(self.joined(from)))
+                Some(Stmt::Opaque("fwd".to_owned()))
             }
             "flow" if matches!(self.peek_word(1), Some("add" | "offload")) => {
                 self.bump();
