@@ -7,7 +7,7 @@ use jsonc_parser::ast::{Object, Value};
 use super::ast::{Cmp, Expr, Kind, Nat, Op, Sel, Stmt, Text, Verdict, fib_flags};
 use super::expr::{meta_key, queue_text};
 use super::json::{Json, get, scalar, single, string, strings, truth};
-use super::stmt::limit_text;
+use super::stmt::{compat, limit_text};
 use crate::model::NatKind;
 use crate::net::Family;
 
@@ -85,12 +85,8 @@ impl<'a> Json<'a> {
             }
             "flow" | "secmark" | "last" | "ct helper" | "ct timeout" | "ct expectation" | "reset" => Stmt::Neutral,
             "xt" => {
-                let text = inner.and_then(|x| Some((string(x, "type")?, string(x, "name")?)));
-                match text {
-                    Some((kind, name)) if kind == "match" => Stmt::Condition { text: format!("xt match {name}"), scoped: false },
-                    Some((kind, name)) => Stmt::Opaque(format!("xt {kind} {name}")),
-                    None => Stmt::Opaque("xt".to_owned()),
-                }
+                let x = inner?;
+                compat(&string(x, "type")?, &string(x, "name")?)
             }
             _ => return None,
         })

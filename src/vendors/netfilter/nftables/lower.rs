@@ -129,6 +129,8 @@ pub(super) struct Draft {
     effects: Vec<Effect>,
     log: bool,
     packets: Option<u64>,
+    /// A statement that is not modelled and may have decided, whatever comes after it.
+    opaque: Option<String>,
 }
 
 /// The lowering of a chain.
@@ -198,6 +200,10 @@ impl<'a> Lowering<'_, '_, 'a> {
             Match::All(v) => parts.extend(v),
             m => parts.push(m),
         }
+        let action = match &draft.opaque {
+            Some(text) => Action::Opaque(text.as_str().into()),
+            None => action,
+        };
         let mut rule = model::Rule::new(Match::all(parts), action, span);
         rule.effects.clone_from(&draft.effects);
         rule.log = draft.log;
@@ -207,6 +213,10 @@ impl<'a> Lowering<'_, '_, 'a> {
 
     /// Asks for something more. What the rule did so far it did whether or not this matches.
     fn require(&mut self, rule: &Rule<'a>, draft: &mut Draft, m: Match) {
+        // What was not modelled may have happened to the packet already.
+        if draft.opaque.is_some() {
+            return;
+        }
         if !draft.effects.is_empty() {
             let before = Draft { matches: draft.matches.clone(), effects: std::mem::take(&mut draft.effects), ..Draft::default() };
             let changed: HashSet<Field> = before.effects.iter().filter_map(changed_field).collect();
@@ -304,8 +314,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             }
             Stmt::Opaque(text) => {
                 self.reader.note(span, LineState::NotModelled, format!("`{text}` is not modelled: the packet may pass or not"));
-                self.emit(draft, Match::Any, Action::Opaque(text.as_str().into()), rule.span);
-                return true;
+                draft.opaque.get_or_insert_with(|| text.clone());
             }
             Stmt::Unknown(text) => {
                 self.reader.note(span, LineState::Unrecognised, format!("not understood: `{}`: the packet may pass or not", short(text)));

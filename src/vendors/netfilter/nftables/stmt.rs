@@ -37,9 +37,8 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn statement(&mut self) -> Option<Stmt<'a>> {
-        let from = self.index();
         if self.kind() == T::Xt {
-            return Some(self.compat(from));
+            return Some(self.compat());
         }
         if let Some(v) = self.verdict()? {
             return Some(Stmt::Verdict(v));
@@ -141,7 +140,7 @@ impl<'a> Parser<'_, 'a> {
                 self.expect_punct(b'@')?;
                 Some(Stmt::Update(self.take_name()?, key, None))
             }
-            "xt" => Some(self.compat(from)),
+            "xt" => Some(self.compat()),
             "last" => {
                 self.bump();
                 while matches!(self.word(), "used" | "never") {
@@ -185,6 +184,10 @@ impl<'a> Parser<'_, 'a> {
         if self.is_word("set") {
             self.bump();
             let value = self.value()?;
+            // `meta priority set 1:10`
+            if self.eat_punct(b':') {
+                self.take_word()?;
+            }
             // `ct event set new,related`
             while self.eat_punct(b',') {
                 self.value()?;
@@ -444,22 +447,33 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// `xt match "name"`, `xt target "name"`, or the old comment form. xtables names its targets in capitals.
-    fn compat(&mut self, from: usize) -> Stmt<'a> {
+    fn compat(&mut self) -> Stmt<'a> {
         if self.kind() == T::Xt {
             let name = self.tok().text(self.file);
             self.bump();
-            let target = name.trim_start_matches("xt_").chars().any(|c| c.is_ascii_uppercase());
-            return if target { Stmt::Opaque(name.to_owned()) } else { Stmt::Condition { text: name.to_owned(), scoped: false } };
+            let name = name.trim_start_matches("xt_");
+            let target = name.chars().any(|c| c.is_ascii_uppercase());
+            return compat(if target { "target" } else { "match" }, name);
         }
         self.bump();
         let kind = self.word();
         self.bump();
-        self.bump();
-        let text = self.joined(from);
-        match kind {
-            "match" => Stmt::Condition { text, scoped: false },
-            _ => Stmt::Opaque(text),
-        }
+        let name = self.take_name().unwrap_or_default();
+        compat(kind, &name)
+    }
+}
+
+/// An xtables expression that nft shows by its name only. Some targets change nothing that a match of the model sees
+/// (iptables-extensions(8)).
+pub(super) fn compat<'a>(kind: &str, name: &str) -> Stmt<'a> {
+    const HARMLESS: &[&str] =
+        &["AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "HL", "IDLETIMER", "LED", "RATEEST", "TCPMSS", "TCPOPTSTRIP", "TOS", "TRACE", "TTL"];
+    match kind {
+        "match" if name == "comment" => Stmt::Neutral,
+        "match" => Stmt::Condition { text: format!("xt match {name}"), scoped: false },
+        _ if HARMLESS.contains(&name) => Stmt::Neutral,
+        _ if matches!(name, "LOG" | "NFLOG" | "ULOG") => Stmt::Log,
+        _ => Stmt::Opaque(format!("xt target {name}")),
     }
 }
 

@@ -281,7 +281,11 @@ const ICMP6_CODES: &[(&str, u128)] =
 /// The value of a symbol.
 fn symbol(ty: Ty, proto: Option<u8>, s: &str) -> Option<u128> {
     if let Ty::Addr(family) = ty {
-        return parse_addr(s).filter(|(f, _)| *f == family).map(|(_, n)| n);
+        // `@nh,96,32 0x0a000001` gives an address as a number.
+        return match parse_addr(s) {
+            Some((f, n)) => (f == family).then_some(n),
+            None => number(s).filter(|n| *n <= family.max_address()),
+        };
     }
     if let Ty::Mac = ty {
         let parts: Vec<&str> = s.split(':').collect();
