@@ -414,8 +414,33 @@ fn canonical_word(t: &str) -> Text<'_> {
     }
     match parse_addr(t) {
         Some((family, n)) => Cow::Owned(to_ip(family, n).to_string()),
-        None => Cow::Borrowed(t),
+        None => seconds(t).map_or(Cow::Borrowed(t), |n| Cow::Owned(n.to_string())),
     }
+}
+
+/// A duration such as `1h30m`; JSON gives seconds.
+fn seconds(t: &str) -> Option<u64> {
+    if !t.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let (mut total, mut n) = (0u64, 0u64);
+    for c in t.chars() {
+        let unit = match c {
+            '0'..='9' => {
+                n = n.checked_mul(10)?.checked_add(u64::from(c) - u64::from('0'))?;
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        total = total.checked_add(n.checked_mul(unit)?)?;
+        n = 0;
+    }
+    (n == 0).then_some(total)
 }
 
 impl Sel<'_> {
@@ -424,6 +449,8 @@ impl Sel<'_> {
         match self {
             Sel::Payload(p, f) => format!("{p} {f}"),
             Sel::Meta(k) => format!("meta {k}"),
+            // The protocols of a connection are those of both directions.
+            Sel::Ct(_, k) if k == "protocol" || k == "l3proto" => format!("ct {k}"),
             Sel::Ct(None, k) => format!("ct {k}"),
             Sel::Ct(Some(d), k) => format!("ct {d} {k}"),
             Sel::Raw(b, o, l) => format!("@{b},{o},{l}"),

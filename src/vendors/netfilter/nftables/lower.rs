@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ast::{Chain, Expr, Kind, Nat, Op, Rule, Sel, Stmt, TableFamily, Verdict};
+use super::ast::{Chain, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
 use super::commands::flatten;
 use super::defaults;
-use super::matching::Scope;
+use super::matching::{Scope, fold};
 use super::nat::translations;
 use super::ruleset::{Ruleset, Table};
 use super::sets::{Sets, lower_sets};
@@ -76,6 +76,7 @@ fn lower_table(reader: &mut Reader<'_>, table: &Table<'_>, budget: &mut usize, b
             opaque: &mut opaque,
             reader,
             rules: Vec::with_capacity(chain.rules.len()),
+            chain: &chain.name,
         };
         for rule in &chain.rules {
             lowering.rule(rule);
@@ -144,6 +145,7 @@ pub(super) struct Lowering<'x, 'r, 'a> {
     opaque: &'x mut Vec<String>,
     pub reader: &'x mut Reader<'r>,
     rules: Vec<model::Rule>,
+    chain: &'x str,
 }
 
 impl<'a> Lowering<'_, '_, 'a> {
@@ -224,7 +226,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             // The second half asks again, of the packet as it is now: what looked at a changed field cannot be asked again.
             for asked in &mut draft.matches {
                 if reads(asked, &changed) {
-                    let text = format!("the packet before the change by the rule at byte {}", rule.span.start);
+                    let text = format!("the packet before rule {} of chain {}", self.rules.len(), self.chain);
                     *asked = self.matching().condition(&text, true, rule.span);
                 }
             }
@@ -465,7 +467,7 @@ fn effect(field: Field, what: Info, value: &Expr<'_>, only: Option<Family>) -> E
             Some(from @ (Field::Mark | Field::CtMark)) if matches!(field, Field::Mark | Field::CtMark) => Effect::Copy { from, to: field },
             _ => Effect::Unknown(field),
         },
-        Kind::Bin(..) => match fold(value, &is_field, &constant_of, field) {
+        Kind::Bin(..) => match fold(value, &|e| is_field(e) == Some(field), &constant_of, max) {
             // (x & keep) ^ flip
             Some((keep, flip)) => {
                 let mask = max & !keep;
@@ -478,32 +480,6 @@ fn effect(field: Field, what: Info, value: &Expr<'_>, only: Option<Family>) -> E
             None => Effect::Unknown(field),
         },
         _ => Effect::Unknown(field),
-    }
-}
-
-/// An expression of the field itself as `(x & keep) ^ flip`.
-fn fold(
-    e: &Expr<'_>,
-    is: &dyn Fn(&Expr<'_>) -> Option<Field>,
-    number: &dyn Fn(&Expr<'_>) -> Option<u128>,
-    field: Field,
-) -> Option<(u128, u128)> {
-    match &e.peel().kind {
-        Kind::Sel(_) => (is(e) == Some(field)).then_some((u128::from(u32::MAX), 0)),
-        Kind::Bin(op, a, b) => {
-            let (inner, n) = match (fold(a, is, number, field), number(b)) {
-                (Some(inner), Some(n)) => (inner, n),
-                _ => (fold(b, is, number, field)?, number(a)?),
-            };
-            let (keep, flip) = inner;
-            Some(match op {
-                Op::And => (keep & n, flip & n),
-                Op::Or => (keep & !n, flip & !n | n),
-                Op::Xor => (keep, flip ^ n),
-                Op::Shl | Op::Shr => return None,
-            })
-        }
-        _ => None,
     }
 }
 

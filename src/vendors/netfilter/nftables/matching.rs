@@ -66,6 +66,17 @@ impl<'x> Scope<'x> {
                 if let Some(p) = info.proto {
                     add(Match::Field(Field::Proto, Ranges::single(p.into())));
                 }
+                // nft asks for the types that have such a field (proto.c, icmp dependencies): echo request and reply.
+                if let Sel::Payload(proto, field) = sel
+                    && (field == "id" || field == "sequence")
+                {
+                    let raw = match &**proto {
+                        "icmp" => Ranges::from_values([0, 8]),
+                        "icmpv6" => Ranges::from_values([128, 129]),
+                        _ => return,
+                    };
+                    add(Match::Field(Field::Icmp, to_model(Ty::IcmpType(Family::V4), &raw)));
+                }
             }
             Kind::Concat(v) => v.iter().for_each(|x| self.implied(x, out)),
             Kind::Bin(_, a, b) => {
@@ -95,7 +106,12 @@ impl<'x> Scope<'x> {
     }
 
     fn opaque(&mut self, left: &Expr<'_>, cmp: Cmp, right: &Expr<'_>, span: Span) -> Match {
-        let what = left.text();
+        let mut what = left.text();
+        if what == "rt nexthop"
+            && let Some(f) = self.only
+        {
+            what = format!("rt {} nexthop", if f == Family::V4 { "ip" } else { "ip6" });
+        }
         let (operator, mut negated) = match cmp {
             Cmp::Implicit | Cmp::Eq => (" ", false),
             Cmp::Ne => (" ", true),
@@ -313,16 +329,17 @@ impl<'x> Scope<'x> {
             }
             Ty::Iface(..) | Ty::EtherType | Ty::NfProto | Ty::Version | Ty::Other => None,
             Ty::Mark | Ty::Addr(_) | Ty::Mac | Ty::Id => {
-                let mask = and_mask(left, ty)?;
-                let wanted = ranges(ty, None, right, self.budget)?;
                 let max = ty.max();
+                let number = |e: &Expr<'_>| constant(ty, None, e);
+                let (keep, flip) = fold(left, &|e| matches!(e.peel().kind, Kind::Sel(_)), &number, max)?;
+                let wanted = ranges(ty, None, right, self.budget)?;
                 let mut found = Ranges::EMPTY;
                 for &(lo, hi) in wanted.intervals() {
-                    // Values, not intervals: `mark & 0xff == 3`. A prefix is compared as one value by nft as well.
+                    // Values, not intervals: `mark & 0xff == 3`.
                     if lo != hi {
                         return None;
                     }
-                    found = found.or(&masked(mask, lo, max)?);
+                    found = found.or(&masked(keep, lo ^ flip, max)?);
                 }
                 let set = match cmp {
                     Cmp::Eq | Cmp::Implicit => found,
@@ -421,8 +438,34 @@ fn evaluate(e: &Expr<'_>, v: u128, ty: Ty, proto: Option<u8>) -> Option<u128> {
     }
 }
 
+/// A bitwise expression of one selector `x` as `(x & keep) ^ flip`.
+pub(super) fn fold(
+    e: &Expr<'_>,
+    is: &dyn Fn(&Expr<'_>) -> bool,
+    number: &dyn Fn(&Expr<'_>) -> Option<u128>,
+    max: u128,
+) -> Option<(u128, u128)> {
+    match &e.peel().kind {
+        Kind::Sel(_) => is(e).then_some((max, 0)),
+        Kind::Bin(op, a, b) => {
+            let ((keep, flip), n) = match number(b) {
+                Some(n) => (fold(a, is, number, max)?, n),
+                None => (fold(b, is, number, max)?, number(a)?),
+            };
+            let n = n & max;
+            Some(match op {
+                Op::And => (keep & n, flip & n),
+                Op::Or => (keep & !n, flip & !n | n),
+                Op::Xor => (keep, flip ^ n),
+                Op::Shl | Op::Shr => return None,
+            })
+        }
+        _ => None,
+    }
+}
+
 /// The mask of `selector & mask`.
-pub(super) fn and_mask(e: &Expr<'_>, ty: Ty) -> Option<u128> {
+fn and_mask(e: &Expr<'_>, ty: Ty) -> Option<u128> {
     let Kind::Bin(Op::And, a, b) = &e.peel().kind else { return None };
     match (&a.peel().kind, &b.peel().kind) {
         (Kind::Sel(_), _) => constant(ty, None, b),

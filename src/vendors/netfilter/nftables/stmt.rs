@@ -1,6 +1,6 @@
 //! Statements of a rule.
 
-use super::ast::{Cmp, Expr, Kind, Nat, Op, Rule, Stmt, Verdict};
+use super::ast::{Cmp, Expr, Kind, Nat, Op, Rule, Sel, Stmt, Verdict};
 use super::lex::T;
 use super::parse::Parser;
 use crate::model::NatKind;
@@ -212,7 +212,12 @@ impl<'a> Parser<'_, 'a> {
         if cmp != Cmp::Implicit {
             self.bump();
         }
-        let right = self.right()?;
+        let mut right = self.right()?;
+        // `meta priority 1:10`
+        if matches!(left.kind, Kind::Sel(Sel::Meta(_))) && self.eat_punct(b':') {
+            let text = format!("{}:{}", right.word()?, self.take_word()?);
+            right = Expr::new(Kind::Word(text.into()), right.span.to(self.last_span()));
+        }
         // `tcp flags syn / fin,syn,rst,ack`: value and mask.
         if self.eat_punct(b'/') {
             let mask = self.right()?;

@@ -136,6 +136,8 @@ pub fn info(sel: &Sel<'_>, only: Option<Family>) -> Info {
         Sel::Raw(base, 16, 16) if base == "th" => plain(Ty::Port, Field::Dport),
         Sel::Raw(base, 96, 32) if base == "nh" && only == Some(Family::V4) => plain(Ty::Addr(Family::V4), Field::Src),
         Sel::Raw(base, 128, 32) if base == "nh" && only == Some(Family::V4) => plain(Ty::Addr(Family::V4), Field::Dst),
+        Sel::Raw(base, 64, 8) if base == "nh" && only == Some(Family::V4) => plain(Ty::Byte, Field::Ttl),
+        Sel::Raw(base, 72, 8) if base == "nh" && only == Some(Family::V4) => plain(Ty::Proto, Field::Proto),
         Sel::Other(text) => match text.split(' ').next() {
             Some("tcp") => Info { proto: Some(6), ..none },
             Some("sctp") => Info { proto: Some(132), ..none },
@@ -348,6 +350,13 @@ pub fn ranges(ty: Ty, proto: Option<u8>, e: &Expr<'_>, budget: &mut usize) -> Op
             let (lo, hi) = (within(constant(ty, proto, a)?)?, within(constant(ty, proto, b)?)?);
             (lo <= hi).then(|| Ranges::interval(lo, hi))
         }
+        // `meta mark 0x10/28`: how nft writes a mask of leading bits.
+        Kind::Prefix(a, length) if ty == Ty::Mark => {
+            let host = 32u32.checked_sub(u32::from(*length))?;
+            let low = (1u128 << host) - 1;
+            let n = within(constant(ty, proto, a)?)?;
+            Some(Ranges::interval(n & !low, n | low))
+        }
         Kind::Prefix(a, length) => {
             let Ty::Addr(family) = ty else { return None };
             let (f, lo, hi) = parse_cidr(&format!("{}/{length}", a.word()?))?;
@@ -418,7 +427,12 @@ pub fn interface(e: &Expr<'_>, by_index: bool) -> Option<NamePattern> {
     }
     let name = e.word()?;
     if by_index {
-        return number(name).is_none().then(|| NamePattern::exact(name));
+        return match number(name) {
+            // LOOPBACK_IFINDEX (include/net/flow.h of Linux).
+            Some(1) => Some(NamePattern::exact("lo")),
+            Some(_) => None,
+            None => Some(NamePattern::exact(name)),
+        };
     }
     Some(match (name.strip_suffix("\\*"), name.strip_suffix('*')) {
         (Some(stem), _) => NamePattern::exact(format!("{stem}*")),
