@@ -202,12 +202,12 @@ fn sides(reader: &mut Reader<'_>, first: usize, family: Family, netmaps: Vec<Net
         reader.device.chains[chain].rules[rule].action =
             Action::Nat(Translation { kind, addresses, keep_host_bits: true, ports: None, unknown: false });
     }
-    for chain in first..count {
+    for (chain, side) in side.iter().enumerate().skip(first) {
         for i in 0..reader.device.chains[chain].rules.len() {
             let rule = &reader.device.chains[chain].rules[i];
             let Action::Nat(t) = &rule.action else { continue };
             let wanted = if matches!(t.kind, NatKind::Destination | NatKind::Redirect) { DESTINATION } else { SOURCE };
-            if side[chain] & !wanted != 0 {
+            if side & !wanted != 0 {
                 let span = rule.span;
                 reader.device.chains[chain].rules[i].action = Action::Opaque("address translation at the wrong hook".into());
                 reader.note(

@@ -6,7 +6,7 @@ use super::rule::RuleReader;
 use super::values;
 use crate::diag::LineState;
 use crate::model::Match;
-use crate::net::{Ranges, icmp4_type, icmp6_type};
+use crate::net::{Ranges, icmp4_type, icmp6_type, protocol_number};
 use crate::packets::Field;
 use crate::packets::fields::{PORT_PROTOCOLS, addr_type, ct};
 
@@ -131,6 +131,19 @@ impl<'t> RuleReader<'t, '_, '_, '_> {
                     true
                 }
             },
+            ("conntrack", _) => {
+                // The same condition in its different spellings (`:4`, `0:4`) is one condition.
+                let max = if option.ends_with("port") { 65535 } else { u32::MAX };
+                let range = if option.ends_with("port") || option == "ctexpire" { values::int_range(value, ':', max) } else { None };
+                let value = match range.as_ref().map(|r| r.intervals()) {
+                    Some(&[(lo, hi)]) if lo == hi => lo.to_string(),
+                    Some(&[(lo, hi)]) => format!("{lo}:{hi}"),
+                    _ if option == "ctproto" => protocol_number(value).map_or_else(|| value.to_owned(), |n| n.to_string()),
+                    _ => value.to_owned(),
+                };
+                self.opaque_option(module, &format!("{option} {value}"), negated);
+                true
+            }
             _ => {
                 self.opaque_option(module, &format!("{option} {value}"), negated);
                 true

@@ -134,7 +134,11 @@ pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &
     match (context.chain)(target.name) {
         ChainRef::User(id) => return Outcome::new(if target.goto { Action::Goto(id) } else { Action::Jump(id) }),
         ChainRef::Builtin => {
-            return opaque(notes, LineState::Unsupported, format!("jump to the built-in chain `{}`, which the kernel refuses", target.name));
+            return opaque(
+                notes,
+                LineState::Unsupported,
+                format!("jump to the built-in chain `{}`, which the kernel refuses", target.name),
+            );
         }
         ChainRef::None => {}
     }
