@@ -9,5 +9,6 @@ pub mod diag;
 pub mod model;
 pub mod net;
 pub mod packets;
+pub mod rulesets;
 pub mod source;
 pub mod vendors;
