@@ -1,0 +1,119 @@
+//! Commands that wg-quick runs: `PreUp`, `PostUp`, `PreDown`, `PostDown`.
+//!
+//! Only one thing is recognised in them: the kill switch of wg-quick(8), which rejects everything that would leave
+//! the host on another interface without carrying the tunnel's own mark:
+//! `iptables -I OUTPUT ! -o %i -m mark ! --mark $(wg show %i fwmark) -m addrtype ! --dst-type LOCAL -j REJECT`.
+
+use crate::net::Family;
+
+/// The families for which `command` inserts a kill switch for the interface; empty if it does anything else as well.
+pub(super) fn kill_switch(command: &str, interface: &str, mark: Option<&str>) -> Vec<Family> {
+    simple_commands(command).map(|words| blocks_output(&words, interface, mark)).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+/// Whether a command only takes packet-filter rules away again (`iptables -D …`), as the counterpart of a kill switch does.
+pub(super) fn only_deletes(command: &str) -> bool {
+    simple_commands(command).all(|words| {
+        let mut words = words.iter();
+        words.next().is_some_and(|w| family(w).is_some()) && words.any(|w| matches!(*w, "-D" | "--delete"))
+    })
+}
+
+/// Whether a command line may hold a secret: then its text is not kept.
+pub(super) fn may_hold_secret(command: &str) -> bool {
+    let lower = command.to_ascii_lowercase();
+    let words =
+        ["pass", "secret", "token", "private-key", "preshared-key", "apikey", "api-key", "api_key", "psk", "authorization", "bearer"];
+    words.iter().any(|w| lower.contains(w))
+        || (lower.contains("://") && lower.contains('@'))
+        || lower.split_whitespace().any(|w| w == "-u" || w == "--user")
+        || command.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).any(super::keys::looks_like_key)
+}
+
+/// The commands between `;` and `&&`, as words; `$(…)` is one word.
+fn simple_commands(command: &str) -> impl Iterator<Item = Vec<&str>> {
+    command.split(';').flat_map(|c| c.split("&&")).map(words).filter(|w| !w.is_empty())
+}
+
+fn words(command: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let mut start = None;
+    let mut depth = 0u32;
+    for (at, c) in command.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if c.is_whitespace() && depth == 0 {
+            if let Some(from) = start.take() {
+                out.extend(command.get(from..at));
+            }
+        } else if start.is_none() {
+            start = Some(at);
+        }
+    }
+    out.extend(start.and_then(|from| command.get(from..)));
+    out
+}
+
+fn family(program: &str) -> Option<Family> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let name = name.strip_suffix("-nft").or(name.strip_suffix("-legacy")).unwrap_or(name);
+    match name {
+        "iptables" => Some(Family::V4),
+        "ip6tables" => Some(Family::V6),
+        _ => None,
+    }
+}
+
+fn blocks_output(words: &[&str], interface: &str, mark: Option<&str>) -> Option<Family> {
+    let (program, rest) = words.split_first()?;
+    let family = family(program)?;
+    let is_interface = |word: &str| word == "%i" || word == interface;
+    let is_mark = |word: &str| {
+        let word = word.trim_matches('"');
+        let asked = word.strip_prefix("$(wg show ").and_then(|w| w.strip_suffix(" fwmark)"));
+        asked.is_some_and(is_interface) || mark.is_some_and(|m| number(m).is_some() && number(m) == number(word))
+    };
+    let mut rest = rest.iter().copied().peekable();
+    let (mut inserted, mut other_interface, mut not_marked, mut blocked) = (false, false, false, false);
+    while let Some(word) = rest.next() {
+        match word {
+            "-w" | "--wait" => {}
+            "-t" | "--table" if rest.next() == Some("filter") => {}
+            "-I" | "--insert" if rest.next() == Some("OUTPUT") => {
+                inserted = true;
+                rest.next_if_eq(&"1");
+            }
+            "-m" | "--match" if rest.next().is_some_and(|m| matches!(m, "mark" | "addrtype")) => {}
+            // What goes to the host itself never leaves it.
+            "!" => match (rest.next()?, rest.next()?) {
+                ("-o" | "--out-interface", name) if is_interface(name) => other_interface = true,
+                ("--mark", value) if is_mark(value) => not_marked = true,
+                ("--dst-type", "LOCAL") => {}
+                _ => return None,
+            },
+            "-j" | "--jump" => match rest.next()? {
+                "REJECT" => {
+                    blocked = true;
+                    if rest.next_if_eq(&"--reject-with").is_some() {
+                        rest.next();
+                    }
+                }
+                "DROP" => blocked = true,
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    // Without the mark's exception the rule would block the tunnel's own packets: stricter, still a kill switch, but one that never works.
+    (inserted && other_interface && not_marked && blocked).then_some(family)
+}
+
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
