@@ -5,18 +5,23 @@
 pub mod attest;
 pub mod body;
 pub mod dates;
+pub mod encrypted;
+pub mod flow;
 mod kind;
-mod pending;
+pub mod killswitch;
+mod place;
+pub mod policy;
+pub mod rules;
 pub mod select;
 pub mod services;
 mod world;
 
 pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
-pub use world::{Person, Service, ServicePorts, Site, Workers, World, Zone};
+pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
 
 /// Every kind, by id.
 pub static KINDS: &[&Kind] =
-    &[&attest::ATTEST, &pending::ENCRYPTED, &pending::FLOW, &pending::KILLSWITCH, &pending::POLICY, &pending::RULES];
+    &[&attest::ATTEST, &encrypted::ENCRYPTED, &flow::FLOW, &killswitch::KILLSWITCH, &policy::POLICY, &rules::RULES];
 
 /// The kind of an id.
 pub fn kind(id: &str) -> Option<&'static Kind> {
