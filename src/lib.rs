@@ -6,6 +6,7 @@
 
 pub mod checks;
 pub mod diag;
+pub mod eval;
 pub mod model;
 pub mod net;
 pub mod packets;

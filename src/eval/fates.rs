@@ -1,0 +1,269 @@
+//! Which rules are live, which are shadowed and by whom, and which change nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::flow::Variants;
+use super::program::{Act, Line, Program};
+use super::solve::{GaveUp, Reached, Sampler, step};
+use super::{Analysis, Limit};
+use crate::model::{Action, ChainId};
+use crate::packets::Cube;
+
+/// What becomes of a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Some packet gets to it and is treated differently because of it.
+    Live,
+    /// No packet gets to it: these lines, alone or together, take them all before.
+    Shadowed(Vec<Line>),
+    /// Packets get to it, but without it each would be treated the same: by these lines.
+    Redundant(Vec<Line>),
+    /// It matches no packet that can come this way (a contradiction in its conditions, or in those of its callers).
+    Empty,
+    /// Its chain hangs on no hook and is called from nowhere that does.
+    Uncalled,
+    /// The search was given up at its bound.
+    Undecided,
+}
+
+#[derive(Default)]
+struct Sum {
+    seen: bool,
+    live: bool,
+    matters: bool,
+    undecided: bool,
+    blockers: BTreeSet<Line>,
+    instead: BTreeSet<Line>,
+}
+
+/// A group of entries (one written rule at one place), or a mark.
+struct Place {
+    line: u32,
+    target: u32,
+    after: u32,
+    cubes: Vec<Cube>,
+    /// The entry whose act stands for the group; `None` for a mark.
+    entry: Option<u32>,
+}
+
+/// The fate of every rule of a device, by chain and rule, over all ways and both families.
+pub fn fates(analysis: &Analysis<'_>) -> Result<BTreeMap<Line, Fate>, Limit> {
+    let mut sums: BTreeMap<Line, Sum> = BTreeMap::new();
+    for (way, family) in analysis.used_ways() {
+        let variants = Variants::for_fates(analysis, way, family)?;
+        for variant in variants.all() {
+            judge(&variant.program, &variant.regions, &mut sums);
+        }
+    }
+    let mut out = BTreeMap::new();
+    for (c, chain) in analysis.device.chains.iter().enumerate() {
+        for (r, rule) in chain.rules.iter().enumerate().filter(|(_, r)| r.enabled) {
+            let line = Line { chain: ChainId(c as u32), rule: Some(r as u32) };
+            let fate = match sums.remove(&line) {
+                None => Fate::Uncalled,
+                Some(s) if s.matters => Fate::Live,
+                Some(s) if s.undecided => Fate::Undecided,
+                Some(s) if s.live && can_be_redundant(&rule.action) => Fate::Redundant(s.instead.into_iter().collect()),
+                Some(s) if s.live => Fate::Live,
+                Some(s) if !s.seen => Fate::Empty,
+                Some(s) => Fate::Shadowed(s.blockers.into_iter().collect()),
+            };
+            out.insert(line, fate);
+        }
+    }
+    Ok(out)
+}
+
+fn can_be_redundant(action: &Action) -> bool {
+    matches!(action, Action::Accept | Action::Drop | Action::Reject(_) | Action::Return)
+}
+
+fn judge(program: &Program, regions: &[Cube], sums: &mut BTreeMap<Line, Sum>) {
+    let mut places: Vec<Place> = Vec::new();
+    for (i, entry) in program.entries.iter().enumerate() {
+        match places.last_mut() {
+            Some(p) if p.line == entry.line && p.after == entry.after && p.entry.is_some() => p.cubes.push(entry.cube.clone()),
+            _ => places.push(Place {
+                line: entry.line,
+                target: i as u32,
+                after: entry.after,
+                cubes: vec![entry.cube.clone()],
+                entry: Some(i as u32),
+            }),
+        }
+    }
+    places.extend(program.marks.iter().map(|m| Place { line: m.line, target: m.at, after: m.at, cubes: m.cubes.clone(), entry: None }));
+    places.retain(|p| program.lines[p.line as usize].rule.is_some());
+    let done: BTreeSet<Line> = sums.iter().filter(|(_, s)| s.matters).map(|(l, _)| *l).collect();
+    places.retain(|p| !done.contains(&program.lines[p.line as usize]));
+    let answers: Vec<(u32, Answer)> = places.par_iter().with_min_len(64).map(|p| (p.line, answer(program, regions, p))).collect();
+    for (line, answer) in answers {
+        let sum = sums.entry(program.lines[line as usize]).or_default();
+        match answer {
+            Answer::Nothing => {}
+            Answer::Blocked(by) => {
+                sum.seen = true;
+                sum.blockers.extend(by.into_iter().map(|l| program.lines[l as usize]));
+            }
+            Answer::Same(by) => {
+                sum.seen = true;
+                sum.live = true;
+                sum.instead.extend(by.into_iter().map(|l| program.lines[l as usize]));
+            }
+            Answer::Matters => {
+                sum.seen = true;
+                sum.live = true;
+                sum.matters = true;
+            }
+            Answer::GaveUp => {
+                sum.seen = true;
+                sum.undecided = true;
+            }
+        }
+    }
+}
+
+enum Answer {
+    /// No packet of the place can occur at all.
+    Nothing,
+    /// Lines that take all packets.
+    Blocked(Vec<u32>),
+    /// Packets get there, but are treated as without the rule, by these lines.
+    Same(Vec<u32>),
+    /// A packet gets there and is treated differently.
+    Matters,
+    GaveUp,
+}
+
+fn answer(program: &Program, regions: &[Cube], place: &Place) -> Answer {
+    let region: Vec<Cube> = place.cubes.iter().flat_map(|c| regions.iter().filter_map(|r| r.and(c))).collect();
+    if region.is_empty() {
+        return Answer::Nothing;
+    }
+    let mut steps = 0;
+    match program.reach(place.target, region.clone(), &mut steps) {
+        Err(GaveUp) => Answer::GaveUp,
+        Ok(Reached::No(blockers)) => Answer::Blocked(blame(program, &region, &blockers)),
+        Ok(Reached::Yes(_)) => match place.entry {
+            None => Answer::Matters,
+            Some(entry) => match instead(program, place, entry, region, &mut steps) {
+                Err(GaveUp) => Answer::GaveUp,
+                Ok(None) => Answer::Matters,
+                Ok(Some(by)) => Answer::Same(by),
+            },
+        },
+    }
+}
+
+/// The fewest lines to blame among the entries that took the region's packets: one alone if it suffices, else those that
+/// cannot be left out.
+fn blame(program: &Program, region: &[Cube], blockers: &[u32]) -> Vec<u32> {
+    let line = |e: &u32| program.entries[*e as usize].line;
+    if let Some(one) = blockers.iter().find(|e| region.iter().all(|r| r.is_subset(&program.entries[**e as usize].cube))) {
+        return vec![line(one)];
+    }
+    let mut lines: Vec<u32> = blockers.iter().map(line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    if lines.len() > 16 {
+        return lines;
+    }
+    let mut needed = lines.clone();
+    for l in lines.iter().rev() {
+        let without: Vec<u32> = needed.iter().copied().filter(|n| n != l).collect();
+        let cubes = blockers.iter().filter(|e| without.contains(&line(e))).map(|e| &program.entries[*e as usize].cube);
+        if covered(region, cubes, program) {
+            needed = without;
+        }
+    }
+    needed
+}
+
+fn covered<'c>(region: &[Cube], cubes: impl Iterator<Item = &'c Cube>, program: &Program) -> bool {
+    let mut rest = region.to_vec();
+    for cube in cubes {
+        let mut next = Vec::new();
+        for piece in &rest {
+            piece.minus_into(cube, program.family, &mut next);
+        }
+        if next.len() > 2000 {
+            return false;
+        }
+        rest = next;
+    }
+    rest.is_empty()
+}
+
+/// Whether every packet that gets to the place would be treated the same without it; then by which lines.
+fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, steps: &mut usize) -> Result<Option<Vec<u32>>, GaveUp> {
+    let act = program.entries[entry as usize].act;
+    if matches!(act, Act::Divert(_) | Act::Elsewhere) {
+        return Ok(None);
+    }
+    let mut pieces = region;
+    let mut lines = BTreeSet::new();
+    let mut sample = Sampler::new(place.target ^ 0x5555);
+    while let Some(piece) = pieces.pop() {
+        step(steps)?;
+        let packet = sample.packet(&piece, program);
+        if let Some(e) = program.blocker(&packet, place.target) {
+            program.take_away(&piece, e, place.target, &mut pieces);
+            continue;
+        }
+        // With the rule, and without it.
+        let (with, with_end) = match act {
+            Act::Skip(to) => {
+                let path = program.path(&packet, to);
+                let end = path.last().map_or(act, |e| program.entries[*e as usize].act);
+                (Some((to, path)), end)
+            }
+            _ => (None, act),
+        };
+        let path = program.path_without(&packet, place.after, place.line);
+        let Some(last) = path.last().copied() else { return Ok(None) };
+        let end = program.entries[last as usize].act;
+        if std::mem::discriminant(&end) != std::mem::discriminant(&with_end) || (matches!(end, Act::Divert(_)) && end != with_end) {
+            return Ok(None);
+        }
+        lines.insert(program.entries[last as usize].line);
+        // The packets around this one that meet the same entries both ways.
+        let mut same = piece.clone();
+        let ways = 1 + usize::from(with.is_some());
+        let paths = with.iter().map(|(from, p)| (*from, p)).chain([(place.after, &path)]);
+        for e in paths.clone().flat_map(|(_, p)| p.iter()) {
+            match same.and(&program.entries[*e as usize].cube) {
+                Some(narrower) => same = narrower,
+                None => return Err(GaveUp),
+            }
+        }
+        piece.minus_into(&same, program.family, &mut pieces);
+        let mut rest = vec![same.clone()];
+        for (without, (from, p)) in paths.enumerate().map(|(i, p)| (i + 1 == ways, p)) {
+            let mut at = from;
+            for &e in p {
+                for k in program.overlapping(&same, at, e) {
+                    let other = &program.entries[k as usize];
+                    if other.act == end || (without && other.line == place.line) {
+                        continue;
+                    }
+                    let mut next = Vec::new();
+                    for r in &rest {
+                        if r.minus_into(&other.cube, program.family, &mut next)
+                            && let Some(back) = r.and(&other.cube)
+                        {
+                            pieces.push(back);
+                        }
+                    }
+                    rest = next;
+                    *steps += 1;
+                }
+                if let Act::Skip(to) = program.entries[e as usize].act {
+                    at = to;
+                }
+            }
+        }
+    }
+    Ok(Some(lines.into_iter().collect()))
+}

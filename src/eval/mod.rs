@@ -1,0 +1,89 @@
+//! From a device's rules to exact answers: which packets pass, and which rule decides.
+//!
+//! * [`space`]: the device's interfaces and address types as numbers, and which packets can occur at a hook;
+//! * `compile`: matchers to cubes;
+//! * [`program`]: the chains of a packet's way, flattened to one ordered list of entries;
+//! * `index`: finds the entries that concern a packet or a cube;
+//! * `solve`: who decides about a packet, and whether a packet of a region gets to an entry;
+//! * [`fates`]: which rules are live, shadowed, or redundant;
+//! * [`flow`]: the packets of a region that are accepted or denied, through address translation;
+//! * [`walk`]: the same semantics a second time, one packet at a time, written without any of the above.
+
+mod compile;
+pub mod fates;
+pub mod flow;
+mod index;
+pub mod program;
+mod solve;
+pub mod space;
+pub mod walk;
+pub mod words;
+
+pub use program::{Act, Limit, Line, Program, Purpose};
+pub use space::{Space, Way};
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::model::{Device, NamePattern};
+use crate::net::Family;
+use crate::source::{Limits, Span};
+
+/// A device under analysis: its names as numbers, and the programs built so far.
+pub struct Analysis<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// Its names as numbers.
+    pub space: Space,
+    limit: usize,
+    programs: Mutex<HashMap<Key, Arc<Program>>>,
+}
+
+type Key = (Way, Family, Purpose, Option<String>);
+
+impl<'a> Analysis<'a> {
+    /// Prepares a device. `interfaces`: names that questions will use besides those of the device.
+    pub fn new(device: &'a Device, interfaces: &[NamePattern], limits: &Limits) -> Analysis<'a> {
+        let space = Space::new(device, interfaces);
+        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()) }
+    }
+
+    /// The program of a way, built once.
+    pub fn program(&self, way: Way, family: Family, purpose: Purpose, from: Option<&program::Resume>) -> Result<Arc<Program>, Limit> {
+        let key = (way, family, purpose, from.map(program::Resume::key));
+        let lock = || self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(done) = lock().get(&key) {
+            return Ok(done.clone());
+        }
+        let built = Arc::new(match from {
+            None => Program::new(self.device, &self.space, family, way, purpose, self.limit)?,
+            Some(from) => Program::resume(self.device, &self.space, (family, way), purpose, self.limit, from)?,
+        });
+        lock().insert(key, built.clone());
+        Ok(built)
+    }
+
+    /// The ways and families on which a base chain hangs.
+    pub fn used_ways(&self) -> Vec<(Way, Family)> {
+        let all = Way::ALL.into_iter().flat_map(|w| Family::BOTH.into_iter().map(move |f| (w, f)));
+        all.filter(|(w, f)| !program::base_chains(self.device, *f, *w).is_empty()).collect()
+    }
+
+    /// The place of a line: the rule, or the policy; `None` for "no firewall at all".
+    pub fn span(&self, line: Line) -> Option<Span> {
+        let chain = self.device.chains.get(line.chain.0 as usize)?;
+        match line.rule {
+            Some(r) => chain.rules.get(r as usize).map(|r| r.span),
+            None => self.device.base_chains.iter().find(|b| b.chain == line.chain).map(|b| b.policy.span),
+        }
+    }
+
+    /// A line in words: "rule 3 of filter/INPUT", "policy of filter/INPUT".
+    pub fn line_words(&self, line: Line) -> String {
+        match (self.device.chains.get(line.chain.0 as usize), line.rule) {
+            (Some(chain), Some(r)) => format!("rule {} of {}", r + 1, chain.name),
+            (Some(chain), None) => format!("policy of {}", chain.name),
+            (None, _) => "no firewall".into(),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The device's interfaces as numbers, and which packets can occur on a way through it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::model::{Action, ChainId, ConditionId, Device, Direction, Effect, Hook, Match, NamePattern, PolicyAction};
+use crate::net::{Family, Ranges, prefix_bounds};
+use crate::packets::fields::{addr_type, ct};
+use crate::packets::{Cube, Dim, Field, header_space};
+use crate::source::Span;
+
+/// A packet's way through a device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Way {
+    /// To the device.
+    Input,
+    /// Through the device.
+    Forward,
+    /// From the device.
+    Output,
+}
+
+impl Way {
+    /// All ways, in the order in which they are answered.
+    pub const ALL: [Way; 3] = [Way::Input, Way::Forward, Way::Output];
+
+    /// The hooks that a packet passes, in order.
+    pub fn hooks(self) -> &'static [Hook] {
+        match self {
+            Way::Input => &[Hook::Ingress, Hook::Prerouting, Hook::Input],
+            Way::Forward => &[Hook::Ingress, Hook::Prerouting, Hook::Forward, Hook::Postrouting],
+            Way::Output => &[Hook::Output, Hook::Postrouting],
+        }
+    }
+
+    /// The hook that gives the way its name.
+    pub fn hook(self) -> Hook {
+        match self {
+            Way::Input => Hook::Input,
+            Way::Forward => Hook::Forward,
+            Way::Output => Hook::Output,
+        }
+    }
+
+    /// `input`, `forward` or `output`.
+    pub fn name(self) -> &'static str {
+        self.hook().name()
+    }
+}
+
+/// Interface number for "no interface".
+pub const NO_INTERFACE: u128 = 0;
+
+const IPV4_MULTICAST: (u128, u128) = (0xe000_0000, 0xefff_ffff);
+const IPV4_BROADCAST: u128 = 0xffff_ffff;
+const IPV6_MULTICAST: (u128, u128) = (0xff << 120, u128::MAX);
+
+/// Everything about a device that turns names into numbers.
+pub struct Space {
+    /// Names with their number minus one: first every exact name, then every wildcard's beginning, which stands for "another interface whose
+    /// name begins so". All greater numbers are interfaces that nothing names.
+    names: Vec<NamePattern>,
+    local4: Option<Ranges>,
+    local6: Option<Ranges>,
+    broadcast4: Ranges,
+    uses_ct: bool,
+    uses_types: bool,
+    conditions: Vec<(String, Span)>,
+    of_sets: HashMap<(String, Vec<Field>), u32>,
+    of_rules: HashMap<(ChainId, usize), u32>,
+    of_policies: HashMap<ChainId, u32>,
+    matched: BTreeSet<Field>,
+}
+
+impl Space {
+    /// Collects the names that the device's rules, interfaces, sets and tunnels use, and `extra` ones (a baseline's).
+    pub fn new(device: &Device, extra: &[NamePattern]) -> Space {
+        let mut exact = BTreeSet::new();
+        let mut wild = BTreeSet::new();
+        let mut add = |p: &NamePattern| {
+            if p.wildcard {
+                wild.insert(p.name.clone())
+            } else {
+                exact.insert(p.name.clone())
+            };
+        };
+        let (mut uses_ct, mut uses_types) = (false, false);
+        let mut conditions: Vec<(String, Span)> =
+            (0..device.conditions.len() as u32).map(|i| device.conditions.get(ConditionId(i))).map(|(t, s)| (t.to_owned(), s)).collect();
+        let mut of_sets = HashMap::new();
+        let mut of_rules = HashMap::new();
+        let mut of_policies = HashMap::new();
+        let mut matched = BTreeSet::new();
+        let fixed: HashSet<&str> = device.sets.iter().filter(|s| !s.dynamic).map(|s| &*s.name).collect();
+        for (c, chain) in device.chains.iter().enumerate() {
+            for (r, rule) in chain.rules.iter().enumerate() {
+                if let Action::Opaque(what) = &rule.action {
+                    of_rules.insert((ChainId(c as u32), r), conditions.len() as u32);
+                    conditions.push((format!("{what} accepts"), rule.span));
+                    conditions.push((format!("{what} drops"), rule.span));
+                }
+                for effect in &rule.effects {
+                    uses_ct |= matches!(effect, Effect::Untrack);
+                    if let Effect::Copy { from, .. } = effect {
+                        matched.insert(*from);
+                    }
+                }
+                rule.matcher.walk(&mut |m| match m {
+                    Match::InSet { set, fields, span } => {
+                        matched.extend(fields);
+                        let key = (set.to_string(), fields.clone());
+                        if !fixed.contains(&**set) && !of_sets.contains_key(&key) {
+                            of_sets.insert(key, conditions.len() as u32);
+                            conditions.push((format!("is in set {set}"), *span));
+                        }
+                    }
+                    Match::Interface(_, p) => add(p),
+                    Match::Field(field, _) => {
+                        matched.insert(*field);
+                        uses_ct |= matches!(field, Field::Ct | Field::CtNat | Field::CtMark);
+                        uses_types |= matches!(field, Field::DstType | Field::SrcType);
+                    }
+                    Match::Address(field, ..) => {
+                        matched.insert(*field);
+                    }
+                    _ => {}
+                });
+            }
+        }
+        for base in &device.base_chains {
+            uses_ct |= base.nat;
+            if base.policy.action == PolicyAction::Unknown {
+                of_policies.insert(base.chain, conditions.len() as u32);
+                conditions.push(("the policy accepts".into(), base.policy.span));
+            }
+            base.devices.iter().for_each(&mut add);
+        }
+        for set in &device.sets {
+            for element in &set.elements {
+                for value in &element.values {
+                    if let crate::model::SetValue::Interface(p) = value {
+                        add(p);
+                    }
+                }
+            }
+        }
+        device.interfaces.iter().flatten().for_each(|i| add(&NamePattern::exact(&*i.name)));
+        device.tunnels.iter().for_each(|t| add(&NamePattern::exact(&*t.interface)));
+        extra.iter().for_each(&mut add);
+        let mut names: Vec<NamePattern> = exact.into_iter().map(NamePattern::exact).collect();
+        names.extend(wild.into_iter().map(NamePattern::prefix));
+
+        let locals = |family: Family| {
+            device.interfaces.as_ref().map(|list| {
+                let own = list.iter().flat_map(|i| &i.addresses).filter_map(|a| {
+                    let (f, n) = crate::net::to_number(a.ip());
+                    (f == family).then_some((n, n))
+                });
+                let loopback = match family {
+                    Family::V4 => (0x7f00_0000, 0x7fff_ffff),
+                    Family::V6 => (1, 1),
+                };
+                Ranges::from_intervals(own.chain([loopback]).collect())
+            })
+        };
+        let broadcasts = device.interfaces.iter().flatten().flat_map(|i| &i.addresses).filter_map(|a| {
+            let (family, _, hi) = prefix_bounds(*a);
+            (family == Family::V4 && a.prefix() < 31).then_some(hi)
+        });
+        Space {
+            names,
+            local4: locals(Family::V4),
+            local6: locals(Family::V6),
+            broadcast4: Ranges::from_values(broadcasts.chain([IPV4_BROADCAST])),
+            uses_ct,
+            uses_types,
+            conditions,
+            of_sets,
+            of_rules,
+            of_policies,
+            matched,
+        }
+    }
+
+    /// Text and first place of an opaque condition, also of those that stand for unknown set contents, unknown actions and unknown
+    /// policies.
+    pub fn condition(&self, id: u32) -> (&str, Span) {
+        let (text, span) = &self.conditions[id as usize];
+        (text, *span)
+    }
+
+    /// The condition "is in the set", for sets whose contents are not known.
+    pub fn set_condition(&self, set: &str, fields: &[Field]) -> Option<u32> {
+        self.of_sets.get(&(set.to_owned(), fields.to_vec())).copied()
+    }
+
+    /// The condition "accepts" of a rule whose action is not modelled; the next number is its condition "drops".
+    pub fn rule_condition(&self, chain: ChainId, rule: usize) -> Option<u32> {
+        self.of_rules.get(&(chain, rule)).copied()
+    }
+
+    /// The condition "accepts" of a base chain whose policy is not known.
+    pub fn policy_condition(&self, chain: ChainId) -> Option<u32> {
+        self.of_policies.get(&chain).copied()
+    }
+
+    /// Whether any rule of the device looks at the field.
+    pub fn is_matched(&self, field: Field) -> bool {
+        self.matched.contains(&field)
+    }
+
+    /// The addresses of the device itself; `None` if they are not known.
+    pub fn local(&self, family: Family) -> Option<&Ranges> {
+        match family {
+            Family::V4 => self.local4.as_ref(),
+            Family::V6 => self.local6.as_ref(),
+        }
+    }
+
+    /// The numbers of the interfaces that a pattern means, "no interface" never among them.
+    pub fn interfaces(&self, pattern: &NamePattern) -> Ranges {
+        if pattern.wildcard && pattern.name.is_empty() {
+            return Ranges::interval(1, Field::Iif.max(Family::V4));
+        }
+        Ranges::from_values(self.names.iter().enumerate().filter_map(|(i, n)| {
+            let inside = match (pattern.wildcard, n.wildcard) {
+                (false, false) => n.name == pattern.name,
+                (false, true) => false,
+                (true, _) => n.name.starts_with(&pattern.name),
+            };
+            inside.then_some(i as u128 + 1)
+        }))
+    }
+
+    /// The number of an interface by its name: its own, that of the longest wildcard that means it, or that of "any other".
+    pub fn interface_number(&self, name: &str) -> u128 {
+        let exact = self.names.iter().position(|n| !n.wildcard && n.name == name);
+        let wild = || {
+            let fitting = self.names.iter().enumerate().filter(|(_, n)| n.wildcard && name.starts_with(&n.name));
+            fitting.max_by_key(|(_, n)| n.name.len()).map(|(i, _)| i)
+        };
+        exact.or_else(wild).unwrap_or(self.names.len()) as u128 + 1
+    }
+
+    /// What to call an interface number: a name that really is one of those that the number stands for.
+    pub fn interface_name(&self, number: u128) -> Option<String> {
+        let index = (number as usize).checked_sub(1)?;
+        let taken = |name: &str| self.names.iter().any(|n| !n.wildcard && n.name == name);
+        let fresh = |stem: &str| (0..).map(|i| format!("{stem}{i}")).find(|n| !taken(n) && self.interface_number(n) == number);
+        match self.names.get(index) {
+            Some(n) if !n.wildcard => Some(n.name.clone()),
+            Some(n) => (0..1000)
+                .map(|i| format!("{}{i}", n.name))
+                .find(|c| !taken(c) && self.interface_number(c) == number)
+                .or_else(|| Some(format!("{}*", n.name))),
+            None => fresh("other"),
+        }
+    }
+
+    /// A set of interface numbers in words: `eth0, eth1`, `any interface but lo`.
+    pub fn interface_words(&self, set: &Ranges) -> String {
+        let top = Field::Iif.max(Family::V4);
+        let all = Ranges::interval(1, top);
+        if all.is_subset(set) {
+            return "any interface".into();
+        }
+        let name = |i: u128| match self.names.get(i as usize - 1) {
+            Some(n) if n.wildcard => format!("{}*", n.name),
+            Some(n) => n.name.clone(),
+            None => "any other".into(),
+        };
+        let list = |set: &Ranges| {
+            let known = set.and(&Ranges::interval(1, self.names.len() as u128));
+            let mut names: Vec<String> = known.intervals().iter().flat_map(|&(lo, hi)| lo..=hi).map(name).collect();
+            names.dedup();
+            names.join(", ")
+        };
+        if set.contains(top) { format!("any interface but {}", list(&all.minus(set))) } else { list(set) }
+    }
+
+    /// Whether any rule, NAT chain or effect makes the device track connections. Then fragments are reassembled before any chain
+    /// (`nf_defrag_ipv4`, priority -400).
+    pub fn tracks(&self) -> bool {
+        self.uses_ct
+    }
+
+    /// Which packets can occur on a way, as disjoint cubes.
+    pub fn occurring(&self, way: Way, family: Family) -> Vec<Cube> {
+        let top = Field::Iif.max(family);
+        let some = Ranges::interval(1, top);
+        let none = Ranges::single(NO_INTERFACE);
+        let (iif, oif) = match way {
+            Way::Input => (&some, &none),
+            Way::Forward => (&some, &some),
+            Way::Output => (&none, &some),
+        };
+        let with = |c: Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, family);
+        let zero = Ranges::single(0);
+        let mut common = Some(Cube::any());
+        for (field, set) in [(Field::Iif, iif), (Field::Oif, oif)] {
+            common = common.and_then(|c| with(c, field, set));
+        }
+        if way != Way::Output {
+            // A packet from outside has no mark; a local process can set one (SO_MARK).
+            common = common.and_then(|c| with(c, Field::Mark, &zero));
+        }
+        if self.uses_ct {
+            common = common.and_then(|c| with(c, Field::Fragment, &zero));
+        }
+        let Some(common) = common else { return Vec::new() };
+        let mut cubes: Vec<Cube> = header_space(family).iter().filter_map(|h| h.and(&common)).collect();
+        if self.uses_ct {
+            cubes = cubes.iter().flat_map(|c| self.tracked(c, family)).collect();
+        }
+        if self.uses_types {
+            let types = self.types(way, family);
+            cubes = cubes.iter().flat_map(|c| types.iter().filter_map(|t| c.and(t))).collect();
+        }
+        cubes
+    }
+
+    /// States that connection tracking can give: neighbour discovery and multicast listener messages are never tracked
+    /// (`nf_conntrack_proto_icmpv6.c`, types 130-137 and 143), everything else always is.
+    fn tracked(&self, cube: &Cube, family: Family) -> Vec<Cube> {
+        let states = Ranges::interval(ct::NEW, ct::INVALID);
+        let all = || cube.with(Dim::field(Field::Ct), &states, family).into_iter();
+        if family == Family::V4 {
+            return all().collect();
+        }
+        let untracked_types = Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)]);
+        let rest = untracked_types.complement(Field::Icmp.max(family));
+        let tracked = all().filter_map(|c| c.with(Dim::field(Field::Icmp), &rest, family));
+        let untracked = cube
+            .with(Dim::field(Field::Icmp), &untracked_types, family)
+            .and_then(|c| c.with(Dim::field(Field::Ct), &Ranges::single(ct::UNTRACKED), family));
+        tracked.chain(untracked).collect()
+    }
+
+    /// Cubes of destination addresses with what the routing table says of them, given what it says of those that are neither
+    /// multicast nor broadcast: `local` for own addresses (or all, if they are not known), `foreign` for the others.
+    fn typed(&self, family: Family, local: &Ranges, foreign: &Ranges) -> Vec<Cube> {
+        let multicast = match family {
+            Family::V4 => Ranges::interval(IPV4_MULTICAST.0, IPV4_MULTICAST.1),
+            Family::V6 => Ranges::interval(IPV6_MULTICAST.0, IPV6_MULTICAST.1),
+        };
+        let broadcast = if family == Family::V4 { self.broadcast4.clone() } else { Ranges::EMPTY };
+        let rest = multicast.or(&broadcast).complement(family.max_address());
+        let of = |addresses: &Ranges, types: &Ranges| {
+            let cube = Cube::any().with(Dim::field(Field::Dst), addresses, family)?;
+            if self.uses_types { cube.with(Dim::field(Field::DstType), types, family) } else { Some(cube) }
+        };
+        let single = Ranges::single;
+        let mut out = vec![of(&multicast, &single(addr_type::MULTICAST)), of(&broadcast, &single(addr_type::BROADCAST))];
+        match self.local(family) {
+            Some(own) => {
+                out.push(if local.is_empty() { None } else { of(&rest.and(own), local) });
+                out.push(if foreign.is_empty() { None } else { of(&rest.minus(own), foreign) });
+            }
+            None => out.push(of(&rest, &local.or(foreign).or(&single(addr_type::BROADCAST)))),
+        }
+        out.into_iter().flatten().collect()
+    }
+
+    /// What packets can look like once the routing decision has sent them on this way: to own addresses and to groups for input, to
+    /// others for forward. `None`: nothing is known that would bound them.
+    pub(super) fn routed(&self, way: Way, family: Family) -> Option<Vec<Cube>> {
+        if way == Way::Output || (!self.uses_types && self.local(family).is_none()) {
+            return None;
+        }
+        let local = Ranges::single(addr_type::LOCAL);
+        let foreign = Ranges::single(addr_type::UNICAST);
+        Some(match way {
+            Way::Input => self.typed(family, &local, &Ranges::EMPTY),
+            _ => self.typed(family, &Ranges::EMPTY, &foreign),
+        })
+    }
+
+    /// What the routing table can say of destination and source when a packet enters.
+    fn types(&self, way: Way, family: Family) -> Vec<Cube> {
+        let out = self.typed(family, &Ranges::single(addr_type::LOCAL), &Ranges::single(addr_type::UNICAST));
+        let source = match way {
+            Way::Output => Ranges::single(addr_type::LOCAL),
+            _ => Ranges::interval(addr_type::UNICAST, addr_type::MULTICAST),
+        };
+        out.into_iter().filter_map(|c| c.with(Dim::field(Field::SrcType), &source, family)).collect()
+    }
+
+    /// The numbers of the interfaces of a direction's field.
+    pub fn direction_field(direction: Direction) -> Field {
+        match direction {
+            Direction::In => Field::Iif,
+            Direction::Out => Field::Oif,
+        }
+    }
+}
