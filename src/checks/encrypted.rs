@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::place::{cross, doubt, from_zone, label, of_service, to_zone, unsolicited, witness, without};
+use super::place::{cross, doubt, from_zone, label, of_service, to_zone, unsolicited, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want, hits};
@@ -77,7 +77,8 @@ impl Body {
                 let words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
                 let message = format!("{} is reached with {words}, unencrypted and outside any tunnel ({})", self.to, family.name());
                 let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, format!("{line} lets it through")));
-                finding = finding.on(&analysis.device.name).about(format!("{} {} {} {line}", analysis.device.name, way.name(), family.name()));
+                finding =
+                    finding.on(&analysis.device.name).about(format!("{} {} {} {line}", analysis.device.name, way.name(), family.name()));
                 finding.witness = Some(witness(world, analysis, hit, way, family));
                 doubt(analysis, hit, finding)
             })

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
-use super::place::{cross, doubt, from_zone, interfaces, label, of_service, opening, to_zone, unsolicited, witness, without};
+use super::place::{cross, doubt, from_zone, interfaces, label, of_service, opening, to_zone, unsolicited, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want, hits};

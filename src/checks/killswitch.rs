@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::place::{cross, doubt, label, opening, witness, without};
+use super::place::{cross, doubt, label, opening, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want, hits};

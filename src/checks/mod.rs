@@ -4,24 +4,40 @@
 
 pub mod attest;
 pub mod body;
+mod coverage;
 pub mod dates;
-pub mod encrypted;
-pub mod flow;
+mod encrypted;
+mod flow;
+mod killswitch;
 mod kind;
-pub mod killswitch;
 mod place;
-pub mod policy;
-pub mod rules;
+mod policy;
+mod rule_text;
+mod rules;
 pub mod select;
 pub mod services;
+mod setting;
+pub mod vpn;
 mod world;
 
 pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
+pub use place::{cross, from_zone, of_service, to_zone};
+pub use rule_text::expiry;
 pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
 
 /// Every kind, by id.
-pub static KINDS: &[&Kind] =
-    &[&attest::ATTEST, &encrypted::ENCRYPTED, &flow::FLOW, &killswitch::KILLSWITCH, &policy::POLICY, &rules::RULES];
+pub static KINDS: &[&Kind] = &[
+    &attest::ATTEST,
+    &coverage::COVERAGE,
+    &encrypted::ENCRYPTED,
+    &flow::FLOW,
+    &killswitch::KILLSWITCH,
+    &policy::POLICY,
+    &rule_text::RULE_TEXT,
+    &rules::RULES,
+    &setting::SETTING,
+    &vpn::VPN,
+];
 
 /// The kind of an id.
 pub fn kind(id: &str) -> Option<&'static Kind> {

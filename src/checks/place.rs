@@ -44,7 +44,8 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
         for route in device.routes.iter().flatten() {
             let (f, lo, hi) = prefix_bounds(route.to);
             let specific = hi - lo < family.max_address();
-            if let (true, Some(name)) = (f == family && specific && Ranges::interval(lo, hi).overlaps(zone.addresses(family)), &route.interface)
+            if let (true, Some(name)) =
+                (f == family && specific && Ranges::interval(lo, hi).overlaps(zone.addresses(family)), &route.interface)
             {
                 add(name);
             }
@@ -165,7 +166,9 @@ pub fn doubt(analysis: &Analysis<'_>, hit: &Hit, mut finding: Finding) -> Findin
     let named = hit.packet.conditions().iter().chain(&hit.walked.conditions).map(|c| analysis.space.condition(*c));
     finding.causes = named.map(|(text, span)| Label::new(span, format!("it depends on: {text}"))).collect();
     if finding.causes.is_empty() {
-        finding.causes.push(Label::new(finding.primary.span, "it depends on the device's own addresses or on a translation, which are not known"));
+        finding
+            .causes
+            .push(Label::new(finding.primary.span, "it depends on the device's own addresses or on a translation, which are not known"));
     }
     finding.causes.dedup();
     finding

@@ -221,7 +221,8 @@ impl Case<'_, '_> {
             return Ok(vec![finding.on(&self.device.name).about(format!("{} outside", self.device.name))]);
         };
         let sources = self.impossible_sources(family, &outside);
-        let Some(cube) = Cube::of(Dim::field(Field::Iif), outside, family).and_then(|c| c.with(Dim::field(Field::Src), &sources, family)) else {
+        let Some(cube) = Cube::of(Dim::field(Field::Iif), outside, family).and_then(|c| c.with(Dim::field(Field::Src), &sources, family))
+        else {
             return Ok(Vec::new());
         };
         // Link-local neighbours speak ICMPv6 with sources that are never routed (RFC 4861).
@@ -266,12 +267,10 @@ impl Case<'_, '_> {
         // A device with one interface towards everything has no inside.
         let mut out = set.minus(&own);
         if self.strict_reverse_path(family) {
-            for (f, lo, hi, name) in
-                self.device.routes.iter().flatten().filter_map(|r| {
-                    let (f, lo, hi) = prefix_bounds(r.to);
-                    r.interface.as_ref().map(|i| (f, lo, hi, i))
-                })
-            {
+            for (f, lo, hi, name) in self.device.routes.iter().flatten().filter_map(|r| {
+                let (f, lo, hi) = prefix_bounds(r.to);
+                r.interface.as_ref().map(|i| (f, lo, hi, i))
+            }) {
                 let elsewhere = !outside.contains(self.analysis.space.interface_number(name));
                 if f == family && elsewhere && hi - lo < family.max_address() {
                     // The kernel drops these itself (RFC 3704, `net.ipv4.conf.*.rp_filter` = 1).

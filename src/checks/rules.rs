@@ -81,13 +81,24 @@ impl Body {
             }
             (Aspect::Shadowed, Fate::Empty) => {
                 let none = &Vec::new();
-                return self.push(analysis, line, format!("{name} never applies: no packet can match it here"), none, "", text, chain, outcome);
+                return self.push(
+                    analysis,
+                    line,
+                    format!("{name} never applies: no packet can match it here"),
+                    none,
+                    "",
+                    text,
+                    chain,
+                    outcome,
+                );
             }
             (Aspect::Redundant, Fate::Redundant(by)) => {
                 (format!("{name} changes nothing: without it every packet would be treated the same"), by, "treats its packets the same")
             }
             (_, Fate::Undecided) => {
-                outcome.incomplete.push(format!("{}: whether {name} ever applies could not be decided within the bound", analysis.device.name));
+                outcome
+                    .incomplete
+                    .push(format!("{}: whether {name} ever applies could not be decided within the bound", analysis.device.name));
                 return;
             }
             _ => return,
