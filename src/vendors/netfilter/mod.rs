@@ -4,7 +4,6 @@ mod ip_addr;
 mod ip_route;
 mod ipset;
 mod iptables;
-mod nft_json;
 mod nftables;
 mod sysctl;
 
@@ -12,6 +11,5 @@ pub use ip_addr::IP_ADDR;
 pub use ip_route::IP_ROUTE;
 pub use ipset::IPSET;
 pub use iptables::IPTABLES;
-pub use nft_json::NFTABLES_JSON;
-pub use nftables::NFTABLES;
+pub use nftables::{NFTABLES, NFTABLES_JSON};
 pub use sysctl::SYSCTL;
