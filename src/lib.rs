@@ -10,5 +10,6 @@ pub mod eval;
 pub mod model;
 pub mod net;
 pub mod packets;
+pub mod pipeline;
 pub mod source;
 pub mod vendors;

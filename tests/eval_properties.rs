@@ -93,10 +93,7 @@ fn rules(c: u32, n: u32, marks: bool) -> impl Strategy<Value = Vec<Rule>> {
         Just(vec![]).boxed()
     };
     prop::collection::vec((matcher(), action(c, n), effects), 0..5).prop_map(move |v| {
-        v.into_iter()
-            .enumerate()
-            .map(|(i, (m, a, e))| Rule { effects: e, ..Rule::new(m, a, span(c as usize * 100 + i)) })
-            .collect()
+        v.into_iter().enumerate().map(|(i, (m, a, e))| Rule { effects: e, ..Rule::new(m, a, span(c as usize * 100 + i)) }).collect()
     })
 }
 
