@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fwproof::eval::fates::{Fate, fates};
-use fwproof::eval::flow::{Want, hits, passing};
+use fwproof::eval::flow::{Query, Want, hits, passing};
 use fwproof::eval::walk::{Outcome, walk};
-use fwproof::eval::{Analysis, Line, Purpose, Way};
+use fwproof::eval::{Analysis, Line, Way};
 use fwproof::model::*;
 use fwproof::net::{Family, Ranges};
 use fwproof::packets::fields::{ABSENT_FLAGS, ABSENT_PORT};
@@ -203,8 +203,8 @@ proptest! {
     fn the_accepted_set_is_what_single_packets_get(device in device(true)) {
         let analysis = Analysis::new(&device, &[], &Limits::default());
         let any = [Cube::any()];
-        let accepted = passing(&analysis, Way::Forward, FAMILY, Want::Accepted, &any, &any).unwrap();
-        let blocked = passing(&analysis, Way::Forward, FAMILY, Want::Blocked, &any, &any).unwrap();
+        let accepted = passing(&analysis, Query::new(Way::Forward, FAMILY, Want::Accepted), &any, &any).unwrap();
+        let blocked = passing(&analysis, Query::new(Way::Forward, FAMILY, Want::Blocked), &any, &any).unwrap();
         for mut p in grid(&analysis) {
             for bits in [0u32, 1, 2, 3, 0b1101, 0b11_1110] {
                 for c in 0..8 {
@@ -241,7 +241,7 @@ proptest! {
         let analysis = Analysis::new(&device, &[], &Limits::default());
         let any = [Cube::any()];
         for want in [Want::Accepted, Want::Blocked] {
-            let found = hits(&analysis, Way::Forward, FAMILY, Purpose::default(), want, &any, &any).unwrap();
+            let found = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any).unwrap();
             for h in &found {
                 let is = passes(&analysis, &h.packet) == Outcome::Accept;
                 prop_assert_eq!(is, want == Want::Accepted);

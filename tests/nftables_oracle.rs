@@ -1,6 +1,9 @@
 //! The real tool as an oracle: what we read from a file, from its normal form as `nft list ruleset` prints it, and from
 //! `nft -j` must be the same model. Skipped, visibly, where `nft` cannot load rulesets into a network namespace of its own.
 
+// What was skipped must be seen.
+#![allow(clippy::print_stderr)]
+
 mod nftables_support;
 
 use std::path::{Path, PathBuf};
@@ -52,7 +55,8 @@ fn difference(a: &[String], b: &[String]) -> String {
     let only = |x: &[String], y: &[String], sign| {
         x.iter().filter(|l| !y.contains(l)).take(20).map(|l| format!("{sign} {l}\n")).collect::<String>()
     };
-    only(a, b, '-') + &only(b, a, '+')
+    let first = a.iter().zip(b).find(|(x, y)| x != y).map(|(x, y)| format!("first: {x}\n   not: {y}\n")).unwrap_or_default();
+    first + &only(a, b, '-') + &only(b, a, '+')
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::body::{quote, suggestion};
 use crate::diag::{Finding, Severity};
 use crate::source::Span;
 
@@ -14,10 +15,13 @@ pub struct Kind {
     /// Its page in Markdown: what it does, its fields, examples (which are run as its tests).
     pub page: &'static str,
     /// Reads the body of a check of this kind.
-    pub parse: fn(&serde_yaml::Value, &Names) -> Result<Box<dyn Check>, BodyError>,
+    pub parse: ParseFn,
     /// JSON Schema of the body.
     pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
+
+/// Reads the body of a check.
+pub type ParseFn = fn(&serde_yaml::Value, &Names) -> Result<Box<dyn Check>, BodyError>;
 
 /// Names that a check's body may refer to.
 #[derive(Default, Debug)]
@@ -30,10 +34,37 @@ pub struct Names {
     pub devices: BTreeSet<String>,
 }
 
+impl Names {
+    /// Makes sure that a zone exists. `path` is where its name stands in the body.
+    ///
+    /// # Errors
+    /// It does not, with "did you mean".
+    pub fn zone(&self, name: &str, path: &str) -> Result<(), BodyError> {
+        known("zone", name, &self.zones, path)
+    }
+
+    /// Makes sure that a service exists. `path` is where its name stands in the body.
+    ///
+    /// # Errors
+    /// It does not, with "did you mean".
+    pub fn service(&self, name: &str, path: &str) -> Result<(), BodyError> {
+        known("service", name, &self.services, path)
+    }
+}
+
+fn known(what: &str, name: &str, names: &BTreeSet<String>, path: &str) -> Result<(), BodyError> {
+    if names.contains(name) {
+        return Ok(());
+    }
+    let message = format!("there is no {what} {}{}", quote(name), suggestion(name, names.iter().map(String::as_str)));
+    Err(BodyError { path: path.to_owned(), message })
+}
+
 /// A body that cannot be understood.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BodyError {
-    /// Where in the body, as steps of keys and indices: `only[0].from[1]`. Empty for the body itself.
+    /// Where in the body, as steps of keys and indices: `only[0].from[1]`. Empty for the body itself. A colon at the end means
+    /// the key rather than its value.
     pub path: String,
     /// What is wrong, with "did you mean" where something is near.
     pub message: String,

@@ -13,12 +13,15 @@ use crate::packets::{Cube, Dim, Field};
 #[derive(Debug)]
 pub(super) struct TooMany;
 
+/// A set's name and the fields that are looked up in it.
+type SetKey = (Arc<str>, Vec<Field>);
+
 /// Turns the matchers of one device into cubes of one family.
 pub(super) struct Compiler<'a> {
     space: &'a Space,
     family: Family,
     sets: HashMap<&'a str, &'a NamedSet>,
-    resolved: HashMap<(Arc<str>, Vec<Field>), Arc<Vec<Cube>>>,
+    resolved: HashMap<SetKey, Arc<Vec<Cube>>>,
     limit: usize,
 }
 
@@ -183,6 +186,9 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Where a group began, and the intervals of the dimension in which its cubes differ.
+type Group = (usize, Vec<(u128, u128)>);
+
 /// Joins cubes that differ in one dimension alone (the usual set of addresses or ports, and concatenations).
 fn merge(cubes: Vec<Cube>, family: Family) -> Vec<Cube> {
     if cubes.len() < 2 {
@@ -197,7 +203,7 @@ fn merge(cubes: Vec<Cube>, family: Family) -> Vec<Cube> {
         if list.len() < 2 || !list.iter().all(|c| c.dims().iter().map(|d| d.0).eq(dims.iter().copied())) {
             break;
         }
-        let mut groups: HashMap<Vec<Ranges>, (usize, Vec<(u128, u128)>)> = HashMap::new();
+        let mut groups: HashMap<Vec<Ranges>, Group> = HashMap::new();
         for (i, cube) in list.iter().enumerate() {
             let rest = cube.dims().iter().enumerate().filter(|(k, _)| *k != at).map(|(_, d)| d.1.clone()).collect();
             groups.entry(rest).or_insert_with(|| (i, Vec::new())).1.extend_from_slice(cube.dims()[at].1.intervals());

@@ -221,7 +221,7 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
             }
             _ => (None, act),
         };
-        let path = program.path(&packet, place.after);
+        let path = program.path_without(&packet, place.after, place.line);
         let Some(last) = path.last().copied() else { return Ok(None) };
         let end = program.entries[last as usize].act;
         if std::mem::discriminant(&end) != std::mem::discriminant(&with_end) || (matches!(end, Act::Divert(_)) && end != with_end) {
@@ -230,6 +230,7 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
         lines.insert(program.entries[last as usize].line);
         // The packets around this one that meet the same entries both ways.
         let mut same = piece.clone();
+        let ways = 1 + usize::from(with.is_some());
         let paths = with.iter().map(|(from, p)| (*from, p)).chain([(place.after, &path)]);
         for e in paths.clone().flat_map(|(_, p)| p.iter()) {
             match same.and(&program.entries[*e as usize].cube) {
@@ -239,12 +240,12 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
         }
         piece.minus_into(&same, program.family, &mut pieces);
         let mut rest = vec![same.clone()];
-        for (from, p) in paths {
+        for (without, (from, p)) in paths.enumerate().map(|(i, p)| (i + 1 == ways, p)) {
             let mut at = from;
             for &e in p {
                 for k in program.overlapping(&same, at, e) {
                     let other = &program.entries[k as usize];
-                    if other.act == end && !matches!(end, Act::Skip(_)) {
+                    if other.act == end || (without && other.line == place.line) {
                         continue;
                     }
                     let mut next = Vec::new();

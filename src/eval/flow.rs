@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::program::{Act, Divert, Line, Program, Purpose};
-use super::solve::{GaveUp, Reached, Sampler, step};
+use super::solve::{GaveUp, Reached};
 use super::walk::{Walked, walk};
 use super::{Analysis, Limit, Space, Way};
 use crate::model::{Effect, NatKind, Translation};
@@ -27,6 +27,20 @@ pub struct Variant {
     changed: Vec<Field>,
     /// What they were changed to is known.
     certain: bool,
+}
+
+impl Variant {
+    /// The arriving packets of `origin` that have become those of `piece` (a part of the region that `origin` belongs to).
+    fn before_changes(&self, piece: &Cube, origin: &Cube, family: Family) -> Option<Cube> {
+        let kept = piece.dims().iter().filter(|(d, _)| d.as_field().is_none_or(|f| !self.changed.contains(&f)));
+        kept.into_iter().try_fold(origin.clone(), |o, (d, s)| o.with(*d, s, family))
+    }
+
+    /// The arriving packets that have become those of `piece`, a part of some region.
+    fn arrived(&self, piece: &Cube, family: Family) -> Option<Cube> {
+        let k = self.regions.iter().position(|r| piece.is_subset(r))?;
+        self.before_changes(piece, &self.origins[k], family)
+    }
 }
 
 /// All variants of a way: the unchanged packets first.
@@ -86,12 +100,7 @@ fn children(analysis: &Analysis<'_>, way: Way, family: Family, purpose: Purpose,
             let pieces = v.program.effective(e as u32, vec![start], &mut steps).map_err(gave_up)?;
             for piece in pieces {
                 let Some((cube, certain)) = apply(divert, &piece, &analysis.space, way, family) else { continue };
-                let origin = piece
-                    .dims()
-                    .iter()
-                    .filter(|(d, _)| d.as_field().is_none_or(|f| !v.changed.contains(&f)))
-                    .try_fold(origin.clone(), |o, (d, s)| o.with(*d, s, family));
-                let Some(origin) = origin else { continue };
+                let Some(origin) = v.before_changes(&piece, origin, family) else { continue };
                 if child.is_none() {
                     let program = analysis.program(way, family, purpose, Some(&divert.then))?;
                     let mut via = v.via.clone();
@@ -116,6 +125,14 @@ pub(super) fn gave_up(_: GaveUp) -> Limit {
     Limit("the search for a packet was given up at its bound of steps".into())
 }
 
+/// The address, port and address type that a translation changes.
+fn sides(kind: NatKind) -> (Field, Field, Field) {
+    match kind {
+        NatKind::Destination | NatKind::Redirect => (Field::Dst, Field::Dport, Field::DstType),
+        NatKind::Source | NatKind::Masquerade => (Field::Src, Field::Sport, Field::SrcType),
+    }
+}
+
 /// The fields that a divert may change.
 fn changes(divert: &Divert) -> Vec<Field> {
     let mut fields: Vec<Field> = divert
@@ -129,9 +146,12 @@ fn changes(divert: &Divert) -> Vec<Field> {
         .collect();
     if let Some(t) = &divert.translation {
         fields.push(Field::CtNat);
-        match t.kind {
-            NatKind::Destination | NatKind::Redirect => fields.extend([Field::Dst, Field::Dport, Field::DstType]),
-            NatKind::Source | NatKind::Masquerade => fields.extend([Field::Src, Field::Sport, Field::SrcType]),
+        let (address, port, kind) = sides(t.kind);
+        if t.unknown || t.addresses.is_some() || matches!(t.kind, NatKind::Redirect | NatKind::Masquerade) {
+            fields.extend([address, kind]);
+        }
+        if t.unknown || t.ports.is_some() {
+            fields.push(port);
         }
     }
     fields
@@ -174,10 +194,8 @@ fn set_bits(old: Option<&Ranges>, mask: u128, value: u128, xor: bool) -> Option<
 }
 
 fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Family) -> Option<(Cube, bool)> {
-    let (address, port, kind, bit) = match t.kind {
-        NatKind::Destination | NatKind::Redirect => (Field::Dst, Field::Dport, Field::DstType, 2),
-        NatKind::Source | NatKind::Masquerade => (Field::Src, Field::Sport, Field::SrcType, 1),
-    };
+    let (address, port, kind) = sides(t.kind);
+    let bit = if address == Field::Dst { 2 } else { 1 };
     let mut certain = !t.unknown;
     let old = cube.field(address).cloned();
     let new = match (&t.addresses, t.kind) {
@@ -202,7 +220,7 @@ fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Fami
         certain &= space.local(family).is_some() && way != Way::Output;
         out = out.replaced(Dim::field(kind), None, family)?;
     }
-    let has_ports = !cube.field(port).is_some_and(|s| s.as_single() == Some(ABSENT_PORT));
+    let has_ports = cube.field(port).is_none_or(|s| s.as_single() != Some(ABSENT_PORT));
     if has_ports && t.unknown {
         out = out.replaced(Dim::field(port), Some(Ranges::interval(0, ABSENT_PORT - 1)), family)?;
     } else if has_ports && let Some(ports) = &t.ports {
@@ -241,6 +259,26 @@ pub enum Want {
     Blocked,
 }
 
+/// A question about packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Query {
+    /// Their way.
+    pub way: Way,
+    /// Their family.
+    pub family: Family,
+    /// What the program is built for.
+    pub purpose: Purpose,
+    /// Which are asked for.
+    pub want: Want,
+}
+
+impl Query {
+    /// The plain question.
+    pub fn new(way: Way, family: Family, want: Want) -> Query {
+        Query { way, family, purpose: Purpose::default(), want }
+    }
+}
+
 /// A line that decides so about a packet of the region.
 #[derive(Clone, Debug)]
 pub struct Hit {
@@ -258,15 +296,8 @@ pub struct Hit {
 
 /// One hit for each line that decides as wanted about some packet: `arriving` bounds the packets as they arrive, `deciding` as the
 /// deciding rules see them (after destination translation). In the order of the lines.
-pub fn hits(
-    analysis: &Analysis<'_>,
-    way: Way,
-    family: Family,
-    purpose: Purpose,
-    want: Want,
-    arriving: &[Cube],
-    deciding: &[Cube],
-) -> Result<Vec<Hit>, Limit> {
+pub fn hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Hit>, Limit> {
+    let Query { way, family, purpose, want } = query;
     let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out: Vec<Hit> = Vec::new();
     for v in variants.all() {
@@ -274,7 +305,7 @@ pub fn hits(
         for group in candidates(&v.program, &regions, want) {
             let start: Vec<Cube> =
                 group.iter().flat_map(|e| regions.iter().filter_map(|r| r.and(&v.program.entries[*e as usize].cube))).collect();
-            let Some(hit) = hit(analysis, way, family, purpose, v, group[0], start)? else { continue };
+            let Some(hit) = hit(analysis, query, v, group[0], start)? else { continue };
             match out.iter_mut().find(|h| h.line == hit.line) {
                 Some(known) if !known.certain && hit.certain => *known = hit,
                 Some(_) => {}
@@ -302,56 +333,42 @@ fn candidates(program: &Program, regions: &[Cube], want: Want) -> Vec<Vec<u32>> 
     found.chunk_by(|a, b| place(*a) == place(*b)).map(<[u32]>::to_vec).collect()
 }
 
-fn hit(
-    analysis: &Analysis<'_>,
-    way: Way,
-    family: Family,
-    purpose: Purpose,
-    v: &Variant,
-    target: u32,
-    region: Vec<Cube>,
-) -> Result<Option<Hit>, Limit> {
+fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: Vec<Cube>) -> Result<Option<Hit>, Limit> {
+    let Query { way, family, purpose, want } = query;
     let mut steps = 0;
     let Reached::Yes(found) = v.program.reach(target, region.clone(), &mut steps).map_err(gave_up)? else { return Ok(None) };
-    let mut best = build(analysis, way, family, purpose, v, &found)?;
+    let mut best = build(analysis, query, v, &found)?;
     if best.certain || !v.certain {
         best.certain &= v.certain;
         return Ok(Some(best));
     }
-    // Some valuation lets this packet through. Is there a packet that every valuation lets through? The headers of the region are cut
-    // until all entries treat a piece alike; one packet then speaks for its piece.
+    // Some valuation decides so about this packet. Is there a packet about which every valuation does? Take away from the headers of the
+    // region those about which some valuation decides otherwise.
     let mut steps = 0;
-    let effective = v.program.effective(target, region, &mut steps).map_err(gave_up)?;
-    let headers: Vec<Cube> = v.program.entries.iter().filter(|e| e.cube.has_conditions()).map(|e| e.cube.without_conditions()).collect();
-    let mut pieces: Vec<Cube> = effective.iter().map(Cube::without_conditions).collect();
-    let mut sample = Sampler::new(target);
-    let mut steps = 0;
-    while let Some(piece) = pieces.pop() {
-        step(&mut steps).map_err(gave_up)?;
-        let packet = sample.packet(&piece, &v.program);
-        let h = build(analysis, way, family, purpose, v, &packet)?;
-        if h.certain {
-            best = h;
+    let pieces = v.program.effective(target, region, &mut steps).map_err(gave_up)?;
+    let mut headers: Vec<Cube> = pieces.iter().filter_map(|p| v.arrived(p, family)).map(|c| c.without_conditions()).collect();
+    let other = if want == Want::Accepted { Want::Blocked } else { Want::Accepted };
+    for p in passing(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()])? {
+        let cube = p.arriving.without_conditions();
+        headers = headers.iter().flat_map(|h| h.minus(&cube, family)).collect();
+        if headers.is_empty() {
             break;
         }
-        let cut = headers.iter().find(|c| c.overlaps(&piece) && !piece.is_subset(c));
-        let cut = cut.cloned().or_else(|| {
-            let all = v.program.overlapping(&piece, 0, v.program.entries.len() as u32);
-            all.into_iter().map(|e| v.program.entries[e as usize].cube.without_conditions()).find(|c| !piece.is_subset(c))
-        });
-        if let Some(cut) = cut {
-            piece.minus_into(&cut, family, &mut pieces);
-            pieces.extend(piece.and(&cut));
-        }
-        if steps > 2000 {
-            break;
+    }
+    for header in &headers {
+        let packet = plausible(header, family);
+        let walked = walk(analysis, way, family, &packet, None, Some(&best.decided_as), purpose.logs_decide);
+        if walked.verdict != super::walk::Outcome::Unknown && walked.verdict.passes() == (want == Want::Accepted) {
+            let line = walked.decided.unwrap_or(best.line);
+            return Ok(Some(Hit { line, decided_as: walked.became.clone(), packet, walked, certain: true }));
         }
     }
     Ok(Some(best))
 }
 
 /// Makes a hit of a packet as the deciding line sees it: undoes the changes and replays it through the independent walk.
-fn build(analysis: &Analysis<'_>, way: Way, family: Family, purpose: Purpose, v: &Variant, decided: &Packet) -> Result<Hit, Limit> {
+fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -> Result<Hit, Limit> {
+    let Query { way, family, purpose, .. } = query;
     let k = v.regions.iter().position(|r| r.without_conditions().contains(decided)).unwrap_or(0);
     let mut packet = decided.clone();
     if let Some(origin) = v.origins.get(k) {
@@ -392,15 +409,9 @@ pub struct Passing {
 }
 
 /// All packets that pass (`want` accepted) or do not pass, exactly. Opaque conditions stay in the cubes.
-pub fn passing(
-    analysis: &Analysis<'_>,
-    way: Way,
-    family: Family,
-    want: Want,
-    arriving: &[Cube],
-    deciding: &[Cube],
-) -> Result<Vec<Passing>, Limit> {
-    let variants = Variants::explore(analysis, way, family, Purpose::default(), arriving)?;
+pub fn passing(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Passing>, Limit> {
+    let Query { way, family, purpose, want } = query;
+    let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out = Vec::new();
     for v in variants.all() {
         for (region, origin) in v.regions.iter().zip(&v.origins) {
@@ -411,12 +422,7 @@ pub fn passing(
                     let start: Vec<Cube> = regions.iter().filter_map(|r| r.and(&entry.cube)).collect();
                     let mut steps = 0;
                     for piece in v.program.effective(e, start, &mut steps).map_err(gave_up)? {
-                        let arriving = piece
-                            .dims()
-                            .iter()
-                            .filter(|(d, _)| d.as_field().is_none_or(|f| !v.changed.contains(&f)))
-                            .try_fold(origin.clone(), |o, (d, s)| o.with(*d, s, family));
-                        let Some(arriving) = arriving else { continue };
+                        let Some(arriving) = v.before_changes(&piece, origin, family) else { continue };
                         out.push(Passing {
                             arriving,
                             accepted_as: piece,

@@ -27,19 +27,22 @@ pub(super) enum Reached {
 }
 
 impl Program {
-    /// The first entry from `from` on that holds the packet. There always is one: the last entry holds everything.
-    pub(super) fn hit(&self, packet: &Packet, from: u32) -> u32 {
-        let end = self.entries.len() as u32;
-        self.index.stab(packet, from, end, &mut |e| self.entries[e as usize].cube.contains(packet))
-    }
-
     /// The entries that a packet meets from `from` on, the deciding one last.
     pub fn path(&self, packet: &Packet, from: u32) -> SmallVec<[u32; 4]> {
+        self.path_without(packet, from, u32::MAX)
+    }
+
+    /// As [`Program::path`], in a program without the line.
+    pub(super) fn path_without(&self, packet: &Packet, from: u32, line: u32) -> SmallVec<[u32; 4]> {
         let mut path = SmallVec::new();
         let mut at = from;
-        while (at as usize) < self.entries.len() {
-            let e = self.hit(packet, at);
-            if e as usize >= self.entries.len() {
+        let end = self.entries.len() as u32;
+        while at < end {
+            let e = self.index.stab(packet, at, end, &mut |e| {
+                let entry = &self.entries[e as usize];
+                entry.line != line && entry.cube.contains(packet)
+            });
+            if e >= end {
                 break;
             }
             path.push(e);
@@ -88,18 +91,22 @@ impl Program {
         let cube = &self.entries[entry as usize].cube;
         piece.minus_into(cube, self.family, left);
         let Some(inside) = piece.and(cube) else { return };
-        let mut rest = vec![inside];
-        for skip in self.bypasses(entry, target, &rest[0]) {
-            let skip = &self.entries[skip as usize].cube;
-            let mut next = Vec::new();
-            for r in &rest {
-                if r.minus_into(skip, self.family, &mut next)
-                    && let Some(back) = r.and(skip)
-                {
-                    left.push(back);
-                }
+        let mut taken = vec![inside];
+        for skip in self.bypasses(entry, target, &taken[0]) {
+            // What the skip takes before it gets to `entry` goes around it. (A skip out of a called chain may itself be jumped over by a
+            // return from that chain.)
+            let mut past = Vec::new();
+            for piece in &taken {
+                self.take_away(piece, skip, entry, &mut past);
             }
-            rest = next;
+            for piece in &taken {
+                let mut around = vec![piece.clone()];
+                for p in past.iter().filter(|p| p.overlaps(piece)) {
+                    around = around.iter().flat_map(|a| a.minus(p, self.family)).collect();
+                }
+                left.extend(around);
+            }
+            taken = past;
         }
     }
 
@@ -142,29 +149,66 @@ impl Program {
                 self.take_away(&piece, e, target, &mut pieces);
                 continue;
             }
-            match self.cutting(&piece, target) {
-                None => out.push(piece),
-                Some(e) => {
-                    let cube = &self.entries[e as usize].cube;
-                    piece.minus_into(cube, self.family, &mut pieces);
-                    pieces.extend(piece.and(cube));
+            // The packets around this one that take the same skips, and meet nothing else on the way.
+            let path = self.skips_to(&packet, target);
+            let mut same = Some(piece.clone());
+            for e in &path {
+                same = same.and_then(|s| s.and(&self.entries[*e as usize].cube));
+            }
+            let Some(same) = same else { return Err(GaveUp) };
+            if !path.is_empty() {
+                piece.minus_into(&same, self.family, &mut pieces);
+            }
+            let mut rest = vec![same.clone()];
+            let mut at = 0;
+            for stop in path.iter().copied().chain([target]) {
+                for k in self.overlapping(&same, at, stop) {
+                    self.split(&mut rest, k, target, &mut pieces);
+                    step(steps)?;
+                }
+                if let Some(Act::Skip(to)) = self.entries.get(stop as usize).map(|e| e.act)
+                    && stop != target
+                {
+                    at = to;
                 }
             }
+            out.extend(rest);
         }
         Ok(out)
     }
 
-    /// An entry before `target` whose cube cuts the piece in two, and which could keep packets from `target` or lead them there. Where there is
-    /// none, all packets of the piece meet the same entries, so that one of them speaks for all.
-    fn cutting(&self, piece: &Cube, target: u32) -> Option<u32> {
-        let mut best: Option<u32> = None;
-        self.index.overlapping(piece, 0, target, &mut |e| {
-            let cube = &self.entries[e as usize].cube;
-            if best.is_none_or(|b| e < b) && cube.overlaps(piece) && !piece.is_subset(cube) {
-                best = Some(e);
+    /// The skips that a packet takes on its way to `target`, which it is known to get to.
+    fn skips_to(&self, packet: &Packet, target: u32) -> SmallVec<[u32; 4]> {
+        let mut path = SmallVec::new();
+        let mut at = 0;
+        while at < target {
+            let e = self.index.stab(packet, at, target, &mut |e| self.entries[e as usize].cube.contains(packet));
+            match self.entries.get(e as usize).map(|entry| entry.act) {
+                Some(Act::Skip(to)) if e < target => {
+                    path.push(e);
+                    at = to;
+                }
+                _ => break,
             }
-        });
-        best
+        }
+        path
+    }
+
+    /// Takes the packets of entry `k` out of `rest`. Those that may still get to `target` another way (by a skip of `k`, or around it)
+    /// go to `back`.
+    fn split(&self, rest: &mut Vec<Cube>, k: u32, target: u32, back: &mut Vec<Cube>) {
+        let entry = &self.entries[k as usize];
+        let may_pass = matches!(entry.act, Act::Skip(to) if to <= target);
+        let mut next = Vec::with_capacity(rest.len());
+        for piece in rest.drain(..) {
+            if piece.minus_into(&entry.cube, self.family, &mut next)
+                && let Some(inside) = piece.and(&entry.cube)
+                && (may_pass || !self.bypasses(k, target, &inside).is_empty())
+            {
+                back.push(inside);
+            }
+        }
+        *rest = next;
     }
 
     /// Entries in `from..to` that overlap the piece, ascending.

@@ -189,7 +189,7 @@ impl Walker<'_> {
             }
             self.early = before_tracking(base);
             let before = self.path.len();
-            let flow = self.chain(base.chain, base, 0)?;
+            let flow = self.chain(base.chain, 0)?;
             let policy = Line { chain: base.chain, rule: None };
             let decided = match flow {
                 Flow::Ended(verdict) => return Ok(self.end(verdict, self.path.last().copied())),
@@ -237,7 +237,7 @@ impl Walker<'_> {
         on_device && (!base.nat || opens)
     }
 
-    fn chain(&mut self, id: ChainId, base: &BaseChain, depth: usize) -> Result<Flow, Stop> {
+    fn chain(&mut self, id: ChainId, depth: usize) -> Result<Flow, Stop> {
         if depth > CALL_DEPTH {
             return Err(Stop::Unknown("calls are nested too deep".into()));
         }
@@ -257,11 +257,11 @@ impl Walker<'_> {
                 Action::Drop => return Ok(Flow::Ended(Outcome::Drop)),
                 Action::Reject(_) => return Ok(Flow::Ended(Outcome::Reject)),
                 Action::Return => return Ok(Flow::Returned),
-                Action::Jump(to) => match self.chain(*to, base, depth + 1)? {
+                Action::Jump(to) => match self.chain(*to, depth + 1)? {
                     Flow::Returned => {}
                     other => return Ok(other),
                 },
-                Action::Goto(to) => return self.chain(*to, base, depth + 1),
+                Action::Goto(to) => return self.chain(*to, depth + 1),
                 Action::Nat(translation) => {
                     self.translate(translation);
                     return Ok(Flow::Accepted);

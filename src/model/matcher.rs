@@ -25,6 +25,13 @@ pub enum Match {
     /// The arrival or departure interface has such a name.
     Interface(Direction, NamePattern),
     /// The packet's values of `fields`, in this order, are an element of the named set.
+    ///
+    /// Where a format names directions instead of fields (the `src,dst` of an ipset match), `fields` are [`Field::Src`] and
+    /// [`Field::Dst`], and each value of an element says what is taken from the packet in that direction: an address is
+    /// compared with the address; the ports of a [`SetValue::Service`] (written as [`Field::Dport`]) with the source port
+    /// under `Src` and the destination port under `Dst`, its [`Field::Icmp`] with ICMP type and code under either; an
+    /// interface with the arrival interface under `Src` and the departure interface under `Dst`. An element with fewer
+    /// values than there are fields ignores the further fields; one with more never matches (Linux `ip_set_test`).
     InSet {
         /// [`NamedSet::name`].
         set: Arc<str>,

@@ -13,6 +13,9 @@ pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedS
 pub use network::{HostSetting, Interface, Route};
 pub use tunnel::{CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::source::{FileId, Span};
 
 /// One firewall, host or VPN endpoint.
@@ -60,13 +63,33 @@ impl Device {
             b
         }));
         self.files.extend(other.files);
-        self.sets.extend(other.sets);
+        self.absorb_sets(other.sets);
         self.tunnels.extend(other.tunnels);
         self.settings.extend(other.settings);
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         if self.hostname.is_none() {
             self.hostname = other.hostname;
+        }
+    }
+
+    /// Sets of one name become one: a rule that fills a set may be in another file than the set.
+    fn absorb_sets(&mut self, sets: Vec<NamedSet>) {
+        let mut index: HashMap<Arc<str>, usize> = self.sets.iter().enumerate().map(|(i, s)| (s.name.clone(), i)).collect();
+        for mut set in sets {
+            match index.get(&set.name).and_then(|i| self.sets.get_mut(*i)) {
+                Some(mine) => {
+                    if mine.elements.is_empty() {
+                        mine.span = set.span;
+                    }
+                    mine.elements.append(&mut set.elements);
+                    mine.dynamic |= set.dynamic;
+                }
+                None => {
+                    index.insert(set.name.clone(), self.sets.len());
+                    self.sets.push(set);
+                }
+            }
         }
     }
 

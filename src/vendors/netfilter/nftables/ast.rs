@@ -1,6 +1,7 @@
 //! The tree of an nftables ruleset: what the text and the JSON reader both produce.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -275,7 +276,7 @@ pub struct Chain<'a> {
     /// Its policy.
     pub policy: Option<(PolicyAction, Span)>,
     /// Its rules.
-    pub rules: Vec<Rule<'a>>,
+    pub rules: VecDeque<Rule<'a>>,
 }
 
 /// A named set or map.

@@ -126,6 +126,12 @@ impl<'a> Parser<'_, 'a> {
             return if adds { self.rule_command(verb) } else { None };
         }
         self.bump();
+        if deletes && !self.affords_deletion() {
+            self.skip_statement();
+            let span = self.since(start);
+            self.reader.incomplete(span, LineState::Unsupported, "too many deletions: this one is not carried out");
+            return Some(());
+        }
         match what {
             "ruleset" if verb == "flush" => {
                 let family = TableFamily::parse(self.word());
@@ -239,6 +245,19 @@ impl<'a> Parser<'_, 'a> {
         let span = self.since(start);
         self.mark(span, LineState::Understood);
         Some(())
+    }
+
+    /// Whether a deletion may still run: it may look at all that the largest table holds.
+    fn affords_deletion(&mut self) -> bool {
+        let size = |t: &Table<'_>| {
+            let sets = t.sets.iter().map(|s| s.elements.len()).max().unwrap_or(0);
+            t.chains.len().max(t.sets.len()).max(sets)
+        };
+        // Looking for the size is work as well, but of the number of sets only.
+        let tables = self.ruleset.tables.len();
+        let largest = self.ruleset.tables.iter().take(1000).map(size).max().unwrap_or(0);
+        let sets: usize = self.ruleset.tables.iter().take(1000).map(|t| t.sets.len()).sum();
+        self.ruleset.afford(largest.saturating_add(tables).saturating_add(sets).saturating_mul(4))
     }
 
     /// `rule [family] table chain [position N|handle N|index N] …`, after the verb.

@@ -65,6 +65,7 @@ fn lower_table(reader: &mut Reader<'_>, table: &Table<'_>, budget: &mut usize, b
     let first = reader.device.chains.len() as u32;
     let ids: HashMap<&str, ChainId> = table.chains.iter().enumerate().map(|(i, c)| (c.name.as_str(), ChainId(first + i as u32))).collect();
     let mut opaque = Vec::new();
+    let mut shared = HashSet::new();
     for (i, chain) in table.chains.iter().enumerate() {
         let mut lowering = Lowering {
             table,
@@ -74,6 +75,7 @@ fn lower_table(reader: &mut Reader<'_>, table: &Table<'_>, budget: &mut usize, b
             ids: &ids,
             budget,
             opaque: &mut opaque,
+            shared: &mut shared,
             reader,
             rules: Vec::with_capacity(chain.rules.len()),
             chain: &chain.name,
@@ -123,6 +125,9 @@ fn wildcard(name: &str) -> model::NamePattern {
     }
 }
 
+/// How many matches of a rule are looked through for repetitions.
+const LONG_RULE: usize = 64;
+
 /// A rule half lowered: what has been asked and done so far.
 #[derive(Clone, Default)]
 pub(super) struct Draft {
@@ -143,6 +148,7 @@ pub(super) struct Lowering<'x, 'r, 'a> {
     ids: &'x HashMap<&'x str, ChainId>,
     budget: &'x mut usize,
     opaque: &'x mut Vec<String>,
+    shared: &'x mut HashSet<Ranges>,
     pub reader: &'x mut Reader<'r>,
     rules: Vec<model::Rule>,
     chain: &'x str,
@@ -159,12 +165,20 @@ impl<'a> Lowering<'_, '_, 'a> {
             conditions: &mut self.reader.device.conditions,
             budget: self.budget,
             opaque: self.opaque,
+            shared: self.shared,
         }
     }
 
     pub fn flatten<'e>(&mut self, e: &'e Expr<'a>, f: &mut dyn FnMut(std::borrow::Cow<'e, super::ast::Elem<'a>>)) -> bool {
         flatten(e, self.budget, f);
         *self.budget > 0
+    }
+
+    /// Accounts for what one written rule is multiplied to. `false`: the bound is passed.
+    fn spend(&mut self, steps: usize) -> bool {
+        let left = self.budget.checked_sub(steps);
+        *self.budget = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn rule(&mut self, rule: &Rule<'a>) {
@@ -219,6 +233,10 @@ impl<'a> Lowering<'_, '_, 'a> {
         if draft.opaque.is_some() {
             return;
         }
+        if !draft.effects.is_empty() && !self.spend(draft.matches.len() + draft.effects.len()) {
+            draft.opaque = Some("more changes than can be followed".to_owned());
+            return;
+        }
         if !draft.effects.is_empty() {
             let before = Draft { matches: draft.matches.clone(), effects: std::mem::take(&mut draft.effects), ..Draft::default() };
             let changed: HashSet<Field> = before.effects.iter().filter_map(changed_field).collect();
@@ -236,7 +254,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Match::Any => {}
             Match::Field(field, set) => {
                 // `icmp type 3 icmp code 1`: one field, both at once.
-                let same = draft.matches.iter_mut().find_map(|m| match m {
+                let same = draft.matches.iter_mut().take(LONG_RULE).find_map(|m| match m {
                     Match::Field(f, old) if *f == field => Some(old),
                     _ => None,
                 });
@@ -259,7 +277,8 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 
     fn require_new(&mut self, rule: &Rule<'a>, draft: &mut Draft, m: Match) {
-        if !draft.matches.contains(&m) {
+        // Nobody writes rules so long that looking at their beginning would miss a repetition.
+        if !draft.matches.iter().take(LONG_RULE).any(|old| *old == m) {
             self.require(rule, draft, m);
         }
     }
@@ -378,7 +397,13 @@ impl<'a> Lowering<'_, '_, 'a> {
         let mut others = Vec::new();
         for pass in [false, true] {
             // `*` takes what no other element takes: it comes last.
-            for elem in elems.unwrap_or(&[]).iter().filter(|e| matches!(e.key.peel().kind, Kind::Any) == pass) {
+            // A second `*` is refused by nft.
+            let most = if pass { 1 } else { usize::MAX };
+            for elem in elems.unwrap_or(&[]).iter().filter(|e| matches!(e.key.peel().kind, Kind::Any) == pass).take(most) {
+                if !self.spend(draft.matches.len() + 1) {
+                    self.emit(draft, Match::Any, Action::Opaque("a map of too many elements".into()), whole);
+                    return;
+                }
                 let Some(Kind::Verdict(verdict)) = elem.data.as_ref().map(|d| &d.peel().kind) else {
                     self.reader.note(elem.span, LineState::Unsupported, "this element has no verdict");
                     self.emit(draft, Match::Any, Action::Opaque("a map without verdicts".into()), elem.span);
@@ -412,6 +437,10 @@ impl<'a> Lowering<'_, '_, 'a> {
         let family = nat.family.or(self.only);
         let found = translations(self, nat, family, span);
         for (m, translation, at) in found {
+            if !self.spend(draft.matches.len() + 1) {
+                self.emit(draft, Match::Any, Action::Opaque("a map of too many elements".into()), rule.span);
+                return;
+            }
             let mut parts = vec![m];
             if let Some((f, _)) = translation.addresses
                 && self.only.is_none()

@@ -1,7 +1,7 @@
 //! Comparisons to matches.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ast::{Cmp, Elem, Expr, Kind, Op, Sel};
@@ -31,6 +31,8 @@ pub struct Scope<'x> {
     pub budget: &'x mut usize,
     /// Texts of matches that were not modelled, for notes.
     pub opaque: &'x mut Vec<String>,
+    /// Sets of many intervals that are in use: `icmp code 1` is 256 intervals, and need be held but once.
+    pub shared: &'x mut HashSet<Ranges>,
 }
 
 impl<'x> Scope<'x> {
@@ -179,11 +181,12 @@ impl<'x> Scope<'x> {
                     Ty::NfProto => (2, 10),
                     _ => (4, 6),
                 };
-                Some(match (values.contains(v4) != negated, values.contains(v6) != negated) {
-                    (true, true) => Match::Any,
-                    (true, false) => Match::Family(Family::V4),
-                    (false, true) => Match::Family(Family::V6),
-                    (false, false) => Match::Never,
+                let (v4, v6) = (values.contains(v4) != negated, values.contains(v6) != negated);
+                Some(match (v4, v6, self.only) {
+                    (true, true, _) | (true, _, Some(Family::V4)) | (_, true, Some(Family::V6)) => Match::Any,
+                    (true, false, None) => Match::Family(Family::V4),
+                    (false, true, None) => Match::Family(Family::V6),
+                    _ => Match::Never,
                 })
             }
             Ty::CtStatus if matches!(cmp, Cmp::Implicit | Cmp::Without) => {
@@ -199,7 +202,7 @@ impl<'x> Scope<'x> {
                 } else {
                     related(cmp, ranges(ty, info.proto, right, self.budget)?, ty.max())?
                 };
-                field_match(info, &raw)
+                self.field_match(info, &raw)
             }
         }
     }
@@ -272,7 +275,10 @@ impl<'x> Scope<'x> {
         match info.ty {
             Ty::Iface(direction, by_index) => interface(e, by_index).map(|n| Match::Interface(direction, n)),
             Ty::EtherType | Ty::NfProto | Ty::Version | Ty::FragOff | Ty::CtStatus | Ty::Other => None,
-            ty => field_match(info, &ranges(ty, info.proto, e, self.budget)?),
+            ty => {
+                let raw = ranges(ty, info.proto, e, self.budget)?;
+                self.field_match(info, &raw)
+            }
         }
     }
 
@@ -290,6 +296,23 @@ impl<'x> Scope<'x> {
             _ => self.exact(key, Cmp::Eq, elem),
         };
         found.unwrap_or_else(|| self.opaque(key, Cmp::Eq, elem, span))
+    }
+
+    fn field_match(&mut self, info: Info, raw: &Ranges) -> Option<Match> {
+        if let Ty::Addr(family) = info.ty {
+            return Some(Match::Address(info.field?, family, raw.clone()));
+        }
+        let set = to_model(info.ty, raw);
+        let set = match self.shared.get(&set) {
+            Some(known) => known.clone(),
+            None => {
+                if set.intervals().len() > 8 {
+                    self.shared.insert(set.clone());
+                }
+                set
+            }
+        };
+        Some(Match::Field(info.field?, set))
     }
 
     /// Bitwise operations on one selector.
@@ -346,7 +369,7 @@ impl<'x> Scope<'x> {
                     Cmp::Ne => found.complement(max),
                     _ => return None,
                 };
-                field_match(info, &set)
+                self.field_match(info, &set)
             }
             ty => {
                 let max = ty.max();
@@ -361,7 +384,7 @@ impl<'x> Scope<'x> {
                         values.push((v, v));
                     }
                 }
-                field_match(info, &Ranges::from_intervals(values))
+                self.field_match(info, &Ranges::from_intervals(values))
             }
         }
     }
@@ -379,13 +402,6 @@ fn related(cmp: Cmp, set: Ranges, max: u128) -> Option<Ranges> {
         Cmp::Ge => Ranges::interval(single?, max),
         Cmp::Without => return None,
     })
-}
-
-fn field_match(info: Info, raw: &Ranges) -> Option<Match> {
-    match info.ty {
-        Ty::Addr(family) => Some(Match::Address(info.field?, family, raw.clone())),
-        ty => Some(Match::Field(info.field?, to_model(ty, raw))),
-    }
 }
 
 /// Packets that have the field at all, as far as what is implied does not say so.

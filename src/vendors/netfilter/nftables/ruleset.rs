@@ -1,6 +1,6 @@
 //! A ruleset as it grows command by command, as the kernel would hold it after the file was loaded into nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::ast::{Base, Chain, Elem, Rule, SetDecl, Stmt, TableFamily};
 use crate::model::PolicyAction;
@@ -12,7 +12,12 @@ pub struct Ruleset<'a> {
     /// Tables in the order of their first definition.
     pub tables: Vec<Table<'a>>,
     index: HashMap<(TableFamily, String), usize>,
+    work: usize,
 }
+
+/// How many steps all commands together may take that search or rebuild what is there: deletions, rules with a place.
+/// A file that needs more is no ruleset that anybody wrote.
+const WORK: usize = 10_000_000;
 
 /// A table.
 pub struct Table<'a> {
@@ -80,6 +85,12 @@ impl<'a> Ruleset<'a> {
         self.tables.get_mut(i)
     }
 
+    /// Accounts for a command that looks at `steps` things. `false`: the bound is passed, and the command must not run.
+    pub fn afford(&mut self, steps: usize) -> bool {
+        self.work = self.work.saturating_add(steps);
+        self.work <= WORK
+    }
+
     /// `flush ruleset [family]`.
     pub fn flush(&mut self, family: Option<TableFamily>) {
         for table in self.tables.iter_mut().filter(|t| family.is_none_or(|f| f == t.family)) {
@@ -98,7 +109,8 @@ impl<'a> Ruleset<'a> {
 
     /// Adds a rule to a chain, and sees which sets it fills. `false`: its place is not known.
     pub fn add_rule(&mut self, key: (TableFamily, &str), chain: &str, rule: Rule<'a>, at: At) -> bool {
-        let table = self.table(key.0, key.1);
+        self.table(key.0, key.1);
+        let Some(table) = self.index.get(&(key.0, key.1.to_owned())).and_then(|i| self.tables.get_mut(*i)) else { return false };
         for (stmt, _) in &rule.stmts {
             if let Stmt::Update(set, _, _) = stmt
                 && !table.updated.contains(&**set)
@@ -107,7 +119,17 @@ impl<'a> Ruleset<'a> {
             }
         }
         let span = rule.span;
-        table.chain(chain, span).put(rule, at)
+        let chain = table.chain(chain, span);
+        let at = match at {
+            At::End | At::Front => at,
+            // Counted apart from `afford`: the table is in use.
+            _ if self.work.saturating_add(chain.rules.len()) > WORK => At::AfterHandle(u64::MAX),
+            _ => {
+                self.work += chain.rules.len();
+                at
+            }
+        };
+        chain.put(rule, at)
     }
 
     fn sweep(&mut self) {
@@ -124,7 +146,7 @@ impl<'a> Table<'a> {
             Some(i) => *i,
             None => {
                 self.chain_index.insert(name.to_owned(), next);
-                self.chains.push(Chain { name: name.to_owned(), span, base: None, policy: None, rules: Vec::new() });
+                self.chains.push(Chain { name: name.to_owned(), span, base: None, policy: None, rules: VecDeque::new() });
                 next
             }
         };
@@ -207,7 +229,7 @@ impl<'a> Table<'a> {
 impl<'a> Chain<'a> {
     /// Puts a rule in its place. `false`: the place is not known, and the rule went to the end.
     pub fn put(&mut self, rule: Rule<'a>, at: At) -> bool {
-        let by_handle = |rules: &[Rule<'_>], h: u64| rules.iter().position(|r| r.handle == Some(h));
+        let by_handle = |rules: &VecDeque<Rule<'_>>, h: u64| rules.iter().position(|r| r.handle == Some(h));
         let place = match at {
             At::End => Some(self.rules.len()),
             At::Front => Some(0),

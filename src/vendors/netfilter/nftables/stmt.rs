@@ -406,8 +406,8 @@ impl<'a> Parser<'_, 'a> {
         loop {
             match (self.word(), self.peek_word(1)) {
                 // `dnat ip to …`, `dnat ip addr . port to …`, but not `dnat ip saddr map …` without `to`
-                ("ip", next) if matches!(next, Some("to" | "prefix" | "addr" | "interval")) => nat.family = Some(Family::V4),
-                ("ip6", next) if matches!(next, Some("to" | "prefix" | "addr" | "interval")) => nat.family = Some(Family::V6),
+                ("ip", Some("to" | "prefix" | "addr" | "interval")) => nat.family = Some(Family::V4),
+                ("ip6", Some("to" | "prefix" | "addr" | "interval")) => nat.family = Some(Family::V6),
                 ("inet", _) => {}
                 ("prefix", _) => nat.prefix = true,
                 ("interval" | "addr" | "port", _) => {}

@@ -1,0 +1,231 @@
+//! Whether everything that must exist does: firewalls of offices, and what remote workers must have.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::dates::days_between;
+use super::vpn::is_vpn_client;
+use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
+use crate::diag::{Finding, Label};
+use crate::model::{Device, Hook};
+
+/// The kind.
+pub static COVERAGE: Kind = Kind { id: "coverage", page: include_str!("coverage.md"), parse, schema: body::schema_of::<Aspect> };
+
+/// What must be complete.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+enum Aspect {
+    /// Every office has as many firewalls as the baseline says.
+    FirewallsPerSite,
+    /// Every remote worker's device has a host firewall.
+    HostFirewalls,
+    /// Every remote worker's device has a VPN client.
+    VpnClients,
+    /// No export of a remote worker's device is too old.
+    FreshExports,
+    /// Every device that was read belongs to an office or to somebody on the roster.
+    KnownDevices,
+    /// Nobody who left still has a device.
+    Leavers,
+}
+
+fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
+    Ok(Box::new(Coverage(body::read(value)?)))
+}
+
+struct Coverage(Aspect);
+
+impl Check for Coverage {
+    fn run(&self, world: &World<'_>, _: &Spec) -> Outcome {
+        let mut out = Outcome::default();
+        match (self.0, &world.workers) {
+            (Aspect::FirewallsPerSite, _) => firewalls_per_site(world, &mut out),
+            (Aspect::KnownDevices, _) => known_devices(world, &mut out),
+            // Without a roster there is nobody to check, and the outcome says so.
+            (_, None) => {}
+            (Aspect::HostFirewalls, Some(workers)) if workers.host_firewall => each(world, workers, &mut out, host_firewall),
+            (Aspect::VpnClients, Some(workers)) if workers.vpn_client => each(world, workers, &mut out, vpn_client),
+            // The baseline does not ask for it.
+            (Aspect::HostFirewalls | Aspect::VpnClients, Some(_)) => {}
+            (Aspect::FreshExports, Some(workers)) => each(world, workers, &mut out, |w, p, d| fresh(w, workers, p, d)),
+            (Aspect::Leavers, Some(workers)) => leavers(world, workers, &mut out),
+        }
+        out
+    }
+}
+
+fn firewalls_per_site(world: &World<'_>, out: &mut Outcome) {
+    for site in &world.sites {
+        out.considered.push(site.name.clone());
+        let label = Label::new(site.span, "");
+        let wanted = count(site.firewalls as usize, "firewall");
+        if site.devices.is_empty() && (world.sites.len() > 1 || world.workers.is_none()) {
+            let message = format!("which firewalls belong to {} is not said", site.name);
+            let cause = Label::new(site.span, "list them under `devices:`");
+            out.findings.push(Finding::unknown(message, label, vec![cause]).about(site.name.as_str()));
+            continue;
+        }
+        // The only office has every device that is no remote worker's.
+        let (found, wanting): (Vec<&str>, Vec<String>) = if site.devices.is_empty() {
+            let others = world.devices.iter().filter(|d| !world.is_worker(&d.name));
+            (others.filter(|d| d.has_filter()).map(|d| d.name.as_str()).collect(), vec![])
+        } else {
+            let has = |name: &&String| world.device(name).is_some_and(Device::has_filter);
+            let why = |name: &String| match world.device(name) {
+                None => format!("nothing was read of {name}"),
+                Some(_) => format!("{name} has no packet filter"),
+            };
+            (site.devices.iter().filter(has).map(String::as_str).collect(), site.devices.iter().filter(|n| !has(n)).map(why).collect())
+        };
+        if found.len() == site.firewalls as usize {
+            continue;
+        }
+        let which = match (found.is_empty(), wanting.is_empty()) {
+            (true, true) => String::new(),
+            (false, true) => format!(" ({})", found.join(", ")),
+            (_, false) => format!(" ({})", wanting.join(", ")),
+        };
+        let was = if found.len() == 1 { "was" } else { "were" };
+        let message = format!("{} must have {wanted}, and {} {was} read{which}", site.name, found.len());
+        let mut finding = Finding::new(message, label);
+        finding.fix = Some(
+            if found.len() < site.firewalls as usize {
+                "Export the missing firewall into a folder of its name, or correct the number."
+            } else {
+                "Find out what the other firewall is for: retire it, or correct the number."
+            }
+            .into(),
+        );
+        out.findings.push(finding.about(site.name.as_str()));
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// Whether somebody works here on the day of the check.
+fn is_staff(world: &World<'_>, person: &Person) -> bool {
+    person.left.is_none_or(|left| left > world.as_of)
+}
+
+/// Judges every device of the roster whose user has not left.
+fn each(world: &World<'_>, workers: &Workers, out: &mut Outcome, judge: impl Fn(&World<'_>, &Person, Option<&Device>) -> Option<Finding>) {
+    for person in workers.people.iter().filter(|p| is_staff(world, p)) {
+        out.considered.push(person.name.clone());
+        if let Some(finding) = judge(world, person, world.device(&person.device)) {
+            out.findings.push(finding.on(&person.device).about(person.device.as_str()));
+        }
+    }
+    out.considered.sort();
+    out.considered.dedup();
+}
+
+fn nothing_read(person: &Person) -> Finding {
+    let message = format!("nothing was read of {}, the device of {}", person.device, person.name);
+    let mut finding = Finding::new(message, Label::new(person.span, ""));
+    finding.fix =
+        Some(format!("Export its configuration into a folder named {}; or, if the person has left, say so on the roster.", person.device));
+    finding
+}
+
+/// The place in the baseline or roster, with the files of the device beside it.
+fn with_files(world: &World<'_>, mut finding: Finding, device: &Device) -> Finding {
+    let files: Vec<&str> = device.files.iter().map(|(id, _)| world.sources.get(*id).path.as_str()).collect();
+    if !files.is_empty() {
+        finding.primary.text = format!("read: {}", files.join(", "));
+    }
+    finding
+}
+
+fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) -> Option<Finding> {
+    let Some(device) = device else { return Some(nothing_read(person)) };
+    let guards = |b: &crate::model::BaseChain| !b.nat && matches!(b.hook, Hook::Input | Hook::Output);
+    if device.base_chains.iter().any(guards) {
+        return None;
+    }
+    let message = if device.has_filter() {
+        format!("{} has packet-filter rules, but none for what reaches or leaves the device itself", device.name)
+    } else {
+        format!("{} has no host firewall", device.name)
+    };
+    let mut finding = Finding::new(message, Label::new(person.span, ""));
+    finding.fix = Some("Switch the host firewall on, and export its rules.".into());
+    Some(with_files(world, finding, device))
+}
+
+fn vpn_client(world: &World<'_>, person: &Person, device: Option<&Device>) -> Option<Finding> {
+    let Some(device) = device else { return Some(nothing_read(person)) };
+    if device.tunnels.iter().any(is_vpn_client) {
+        return None;
+    }
+    let message = format!("{} has no VPN client", device.name);
+    let mut finding = Finding::new(message, Label::new(person.span, ""));
+    finding.fix = Some("Set up the VPN on the device, and export its configuration.".into());
+    Some(with_files(world, finding, device))
+}
+
+fn fresh(world: &World<'_>, workers: &Workers, person: &Person, device: Option<&Device>) -> Option<Finding> {
+    let limit = i64::from(workers.exported_within_days?);
+    // A device of which nothing was read is the finding of other aspects.
+    let device = device?;
+    let label = Label::new(person.span, "");
+    let Some(exported) = world.exported.get(&device.name) else {
+        let message = format!("when {} was exported is not known", device.name);
+        return Some(Finding::unknown(message, label.clone(), vec![label]));
+    };
+    let age = days_between(*exported, world.as_of);
+    if age <= limit {
+        return None;
+    }
+    let message = format!("{} was exported {age} days ago, on {exported}; {limit} are allowed", device.name);
+    let mut finding = Finding::new(message, label);
+    finding.fix = Some("Export the device anew.".into());
+    Some(with_files(world, finding, device))
+}
+
+fn known_devices(world: &World<'_>, out: &mut Outcome) {
+    if world.sites.is_empty() && world.workers.is_none() {
+        return;
+    }
+    let listed: BTreeSet<&str> = world.sites.iter().flat_map(|s| s.devices.iter().map(String::as_str)).collect();
+    // A site that lists no devices has whatever is left.
+    let open = world.sites.iter().any(|s| s.devices.is_empty());
+    for device in world.devices {
+        out.considered.push(device.name.clone());
+        if open || listed.contains(device.name.as_str()) || world.is_worker(&device.name) {
+            continue;
+        }
+        let span = device.files.first().map(|(id, _)| world.sources.get(*id).line_span(0));
+        let Some(span) = span.or_else(|| world.sites.first().map(|s| s.span)) else { continue };
+        let mut finding = Finding::new(format!("{} belongs to no site and to nobody on the roster", device.name), Label::new(span, ""));
+        finding.fix = Some("Add it to a site under `estate:` or to the roster, or retire it.".into());
+        out.findings.push(finding.on(&device.name).about(device.name.as_str()));
+    }
+}
+
+fn leavers(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
+    for person in &workers.people {
+        out.considered.push(person.name.clone());
+        if is_staff(world, person) {
+            continue;
+        }
+        // The device may have passed to somebody else.
+        let passed_on = workers.people.iter().any(|p| p.device == person.device && is_staff(world, p));
+        if passed_on {
+            continue;
+        }
+        let Some(device) = world.device(&person.device) else { continue };
+        let left = person.left.map(|d| d.to_string()).unwrap_or_default();
+        let message = format!("{} left on {left}, and {} is still among the devices", person.name, device.name);
+        let mut finding = Finding::new(message, Label::new(person.span, ""));
+        finding.fix = Some("Take the device back, delete its export, and take its VPN peer off the server.".into());
+        out.findings.push(with_files(world, finding, device).on(&device.name).about(person.name.as_str()));
+    }
+    out.considered.sort();
+    out.considered.dedup();
+}

@@ -1,0 +1,115 @@
+//! Weak cryptography, offered, accepted or in force by default.
+
+use super::{Run, Weak, is_static_key};
+use crate::checks::body::OneOrMany;
+use crate::checks::select::matches;
+use crate::diag::{Finding, Label};
+use crate::model::{CryptoOffer, CryptoUse, TunnelKind};
+
+/// Ciphers with blocks of 64 bits (SWEET32, CVE-2016-2183), stream ciphers that are broken, and none at all.
+const CIPHERS: &[&str] = &["BF-*", "DES-*", "DES", "3DES*", "RC2-*", "RC4*", "RC5-*", "CAST5-*", "IDEA-*", "NONE", "NULL"];
+/// Broken, or withdrawn for authentication (BSI TR-02102-1 has not recommended HMAC-SHA-1 since 2020; NIST SP 800-131A revision 3 draft).
+const DIGESTS: &[&str] = &["NONE", "MD2", "MD4", "MD5", "RSA-MD4", "RSA-MD5", "SHA", "SHA1", "RSA-SHA", "RSA-SHA1"];
+/// Curves of less than 224 bits.
+const GROUPS: &[&str] = &["SECP112*", "SECP128*", "SECP160*", "SECP192*", "PRIME192*", "SECT113*", "SECT131*", "SECT163*", "SECT193*"];
+/// Withdrawn by RFC 8996.
+const TLS_VERSIONS: &[&str] = &["1.0", "1.1"];
+/// No encryption, no authentication, export strength, and what RFC 7525 section 4.2 forbids.
+const TLS_CIPHERS: &[&str] =
+    &["*NULL*", "*EXP*", "*RC4*", "*RC2*", "*DES*", "*MD5*", "*ANON*", "ADH-*", "AECDH-*", "*IDEA*", "LOW", "*SEED*"];
+/// NIST SP 800-57 part 1, revision 5: less than 112 bits of security below this.
+const DH_BITS: u32 = 2048;
+
+/// What counts as weak.
+pub(super) struct Profile {
+    ciphers: Vec<String>,
+    digests: Vec<String>,
+    /// The user's own list of digests is taken at its word.
+    own_digests: bool,
+    groups: Vec<String>,
+    dh_bits: u32,
+    tls_versions: Vec<String>,
+    tls_ciphers: Vec<String>,
+}
+
+impl Profile {
+    pub fn new(weak: Option<&Weak>) -> Profile {
+        let weak = weak.cloned().unwrap_or_default();
+        let list = |own: Option<OneOrMany<String>>, default: &[&str]| match own {
+            Some(own) => own.0.iter().map(|s| s.to_ascii_uppercase()).collect(),
+            None => default.iter().map(|s| (*s).to_owned()).collect(),
+        };
+        Profile {
+            own_digests: weak.digests.is_some(),
+            ciphers: list(weak.ciphers, CIPHERS),
+            digests: list(weak.digests, DIGESTS),
+            groups: list(weak.groups, GROUPS),
+            dh_bits: weak.dh_bits_below.unwrap_or(DH_BITS),
+            tls_versions: list(weak.tls_versions, TLS_VERSIONS),
+            tls_ciphers: list(weak.tls_ciphers, TLS_CIPHERS),
+        }
+    }
+
+    /// What an offer is, in words, if it is weak.
+    fn weak(&self, offer: &CryptoOffer, aead_only: bool) -> Option<String> {
+        let name = &offer.name;
+        let any = |patterns: &[String]| patterns.iter().any(|p| matches(p, name));
+        match offer.usage {
+            CryptoUse::Cipher if any(&self.ciphers) => Some(format!("cipher {name}")),
+            // A cipher that authenticates makes no use of the digest; it is left for `tls-auth` alone, where HMAC-SHA1 is still
+            // sound (openvpn(8), `--auth`).
+            CryptoUse::Digest if aead_only && !self.own_digests && (offer.default || name == "SHA1") => None,
+            CryptoUse::Digest if any(&self.digests) => Some(format!("digest {name}")),
+            CryptoUse::KeyExchange => {
+                let bits = name.strip_prefix("DH-").and_then(|b| b.parse::<u32>().ok());
+                (any(&self.groups) || bits.is_some_and(|b| b < self.dh_bits)).then(|| format!("key exchange {name}"))
+            }
+            CryptoUse::TlsVersion if any(&self.tls_versions) => Some(format!("TLS {name}")),
+            // `!` and `-` take a suite out of a list in the way of OpenSSL.
+            CryptoUse::TlsCipher if !name.starts_with(['!', '-']) && any(&self.tls_ciphers) => Some(format!("TLS cipher suite {name}")),
+            CryptoUse::KeySize => name.parse::<u32>().ok().filter(|b| *b < 128).map(|b| format!("key of {b} bits")),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn weak(run: &mut Run<'_>, profile: &Profile) {
+    for (device, tunnel) in run.tunnels(|_| true) {
+        // WireGuard has one set of algorithms (Curve25519, ChaCha20-Poly1305, BLAKE2s), and nothing to negotiate.
+        if tunnel.kind == TunnelKind::WireGuard {
+            continue;
+        }
+        let mut ciphers = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Cipher).peekable();
+        let aead_only = ciphers.peek().is_some() && ciphers.all(|o| o.name.ends_with("-GCM") || o.name.ends_with("-POLY1305"));
+        for offer in &tunnel.crypto {
+            let Some(what) = profile.weak(offer, aead_only) else { continue };
+            let (message, label) = if offer.default {
+                (format!("{what} is in force: nothing else is written, and it is the default"), run.head(offer.span, ""))
+            } else {
+                (format!("{what} is offered"), Label::new(offer.span, ""))
+            };
+            let mut finding = Finding::new(message, label);
+            finding.fix = Some(fix(offer.usage).into());
+            run.say(device, format!("{} {what}", tunnel.interface), finding);
+        }
+        if is_static_key(tunnel)
+            && let Some(setting) = tunnel.setting("secret")
+        {
+            let message = "one secret key for both ends: whoever gets it reads all traffic, that of the past too";
+            let mut finding = Finding::new(message, Label::new(setting.span, ""));
+            finding.fix = Some("Use TLS mode with certificates; OpenVPN 2.7 drops static keys.".into());
+            run.say(device, format!("{} static key", tunnel.interface), finding);
+        }
+    }
+}
+
+fn fix(usage: CryptoUse) -> &'static str {
+    match usage {
+        CryptoUse::Cipher | CryptoUse::KeySize => "Write `data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305` and no other cipher.",
+        CryptoUse::Digest => "Write `auth SHA256`.",
+        CryptoUse::KeyExchange => "Use `dh none` with `ecdh-curve secp384r1` or `tls-groups X25519`, or parameters of 3072 bits.",
+        CryptoUse::TlsVersion => "Write `tls-version-min 1.2`.",
+        CryptoUse::TlsCipher => "Name suites with ECDHE and GCM or CHACHA20-POLY1305 only, or leave `tls-cipher` out.",
+        CryptoUse::Compression => "Leave compression out.",
+    }
+}

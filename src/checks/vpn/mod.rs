@@ -1,0 +1,216 @@
+//! What a VPN's own configuration says: which traffic it takes, with which cryptography, and who is at its other end.
+//!
+//! Everything here is read from tunnels alone; what needs the packets that a host firewall lets through is asked of other kinds.
+
+mod crypto;
+mod keys;
+mod pairing;
+mod routing;
+mod settings;
+
+use std::collections::BTreeSet;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::body::{self, OneOrMany};
+use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, select};
+use crate::diag::{Finding, Label};
+use crate::model::{Device, Tunnel, TunnelKind, TunnelRole};
+use crate::source::Span;
+
+/// The kind.
+pub static VPN: Kind = Kind { id: "vpn", page: include_str!("../vpn.md"), parse, schema };
+
+/// What is asked of the tunnels.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+enum Aspect {
+    /// Clients send all traffic, or exactly the declared part, through the tunnel; IPv6 too.
+    FullTunnel,
+    /// Clients ask name servers that are reached through the tunnel.
+    DnsThroughTunnel,
+    /// No weak algorithm is offered or accepted.
+    Crypto,
+    /// Every peer of a WireGuard server has single addresses only.
+    MinimalAllowedIps,
+    /// No two peers of a WireGuard server have the same address.
+    NoOverlappingAllowedIps,
+    /// No key is used in two places.
+    UniqueKeys,
+    /// Every client has its peer on a server, and every peer of a server belongs to somebody.
+    Paired,
+    /// OpenVPN clients make sure that the other end is a server.
+    VerifyServer,
+    /// OpenVPN's control channel is protected by a key of its own.
+    TlsAuth,
+    /// Nothing is compressed before it is encrypted.
+    NoCompression,
+    /// An OpenVPN server does not let several clients use one certificate.
+    NoDuplicateCn,
+    /// An OpenVPN server does not pass traffic between its clients.
+    ClientIsolation,
+}
+
+/// An aspect with what can be set about it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    /// What is asked.
+    aspect: Aspect,
+    /// For `crypto`: what is weak, instead of the list that the page shows.
+    weak: Option<Weak>,
+}
+
+/// Which algorithms are weak: names, `*` stands for anything.
+#[derive(Deserialize, JsonSchema, Clone, Default)]
+#[serde(deny_unknown_fields)]
+struct Weak {
+    /// Ciphers of the data channel.
+    ciphers: Option<OneOrMany<String>>,
+    /// Digests of the data channel.
+    digests: Option<OneOrMany<String>>,
+    /// Groups and curves of the key exchange.
+    groups: Option<OneOrMany<String>>,
+    /// Diffie-Hellman groups of fewer bits.
+    dh_bits_below: Option<u32>,
+    /// TLS versions that may be negotiated.
+    tls_versions: Option<OneOrMany<String>>,
+    /// TLS cipher suites.
+    tls_ciphers: Option<OneOrMany<String>>,
+}
+
+fn schema(generator: &mut SchemaGenerator) -> Schema {
+    let (word, full) = (generator.subschema_for::<Aspect>(), generator.subschema_for::<Body>());
+    schemars::json_schema!({ "anyOf": [word, full] })
+}
+
+fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
+    let body: Body = if value.is_mapping() {
+        body::read(value)?
+    } else {
+        let aspect: Aspect = body::read(value)?;
+        Body { aspect, weak: None }
+    };
+    if body.weak.is_some() && body.aspect != Aspect::Crypto {
+        return Err(BodyError { path: "weak:".into(), message: "only the aspect crypto has a list of what is weak".into() });
+    }
+    Ok(Box::new(Vpn { aspect: body.aspect, profile: crypto::Profile::new(body.weak.as_ref()) }))
+}
+
+struct Vpn {
+    aspect: Aspect,
+    profile: crypto::Profile,
+}
+
+impl Check for Vpn {
+    fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
+        let mut run = Run { world, devices: select::devices(world, spec), outcome: Outcome::default(), considered: BTreeSet::new() };
+        match self.aspect {
+            Aspect::FullTunnel => routing::full_tunnel(&mut run),
+            Aspect::DnsThroughTunnel => routing::dns_through_tunnel(&mut run),
+            Aspect::Crypto => crypto::weak(&mut run, &self.profile),
+            Aspect::MinimalAllowedIps => keys::minimal_allowed_ips(&mut run),
+            Aspect::NoOverlappingAllowedIps => keys::no_overlapping_allowed_ips(&mut run),
+            Aspect::UniqueKeys => keys::unique_keys(&mut run),
+            Aspect::Paired => pairing::paired(&mut run),
+            Aspect::VerifyServer => settings::verify_server(&mut run),
+            Aspect::TlsAuth => settings::tls_auth(&mut run),
+            Aspect::NoCompression => settings::no_compression(&mut run),
+            Aspect::NoDuplicateCn => settings::no_duplicate_cn(&mut run),
+            Aspect::ClientIsolation => settings::client_isolation(&mut run),
+        }
+        run.outcome.considered = run.considered.into_iter().map(str::to_owned).collect();
+        run.outcome
+    }
+}
+
+/// A check at work.
+struct Run<'w> {
+    world: &'w World<'w>,
+    devices: Vec<&'w Device>,
+    outcome: Outcome,
+    considered: BTreeSet<&'w str>,
+}
+
+impl<'w> Run<'w> {
+    /// The tunnels of the devices that the check is about, and notes that these devices are looked at.
+    fn tunnels(&mut self, wanted: impl Fn(&Tunnel) -> bool) -> Vec<(&'w Device, &'w Tunnel)> {
+        let tunnels = self.devices.iter().flat_map(|d| d.tunnels.iter().map(move |t| (*d, t)));
+        let found: Vec<_> = tunnels.filter(|(_, t)| !is_fragment(t) && wanted(t)).collect();
+        self.considered.extend(found.iter().map(|(d, _)| d.name.as_str()));
+        found
+    }
+
+    /// The tunnels of every device that was read: a pair has two ends, and a check may be about one of them.
+    fn everywhere(&self, wanted: impl Fn(&Tunnel) -> bool) -> Vec<(&'w Device, &'w Tunnel)> {
+        let tunnels = self.world.devices.iter().flat_map(|d| d.tunnels.iter().map(move |t| (d, t)));
+        tunnels.filter(|(_, t)| wanted(t)).collect()
+    }
+
+    fn say(&mut self, device: &Device, subject: impl Into<String>, finding: Finding) {
+        self.outcome.findings.push(finding.on(&device.name).about(subject));
+    }
+
+    /// A label at the first line of a configuration or section.
+    fn head(&self, span: Span, text: impl Into<String>) -> Label {
+        Label::new(head(self.world, span), text)
+    }
+}
+
+/// The first line of a span that is more than blanks: a finding about a whole section points there.
+pub(super) fn head(world: &World<'_>, span: Span) -> Span {
+    let text = world.sources.get(span.file).slice(span);
+    let start = text.len() - text.trim_start().len();
+    let line = text.get(start..).unwrap_or("").lines().next().unwrap_or("").trim_end();
+    Span { file: span.file, start: span.start + start as u32, end: span.start + (start + line.len()) as u32 }
+}
+
+/// What an OpenVPN server says about one client (`client-config-dir`): a part of a server, not a tunnel.
+fn is_fragment(tunnel: &Tunnel) -> bool {
+    tunnel.setting("client-config").is_some()
+}
+
+fn is_server(tunnel: &Tunnel) -> bool {
+    tunnel.role == TunnelRole::Server && !is_fragment(tunnel)
+}
+
+/// A client, or a peer that knows where its other end is.
+fn is_client(tunnel: &Tunnel) -> bool {
+    !is_fragment(tunnel)
+        && match tunnel.role {
+            TunnelRole::Client => true,
+            TunnelRole::Server => false,
+            TunnelRole::Peer => tunnel.peers.iter().any(|p| p.endpoint.is_some()),
+        }
+}
+
+fn is_openvpn(tunnel: &Tunnel) -> bool {
+    tunnel.kind == TunnelKind::OpenVpn
+}
+
+/// OpenVPN with one secret for both ends instead of TLS.
+fn is_static_key(tunnel: &Tunnel) -> bool {
+    is_openvpn(tunnel) && tunnel.setting("secret").is_some() && !["tls-client", "tls-server"].iter().any(|s| tunnel.setting(s).is_some())
+}
+
+/// Whether a tunnel connects its device to somewhere: a VPN client for the purposes of [`coverage`](super::coverage).
+pub fn is_vpn_client(tunnel: &Tunnel) -> bool {
+    is_client(tunnel)
+}
+
+/// Where a tunnel's own settings stop traffic that would leave beside it, by family. This says nothing of what the host firewall does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OwnKillSwitch {
+    /// For IPv4: wg-quick's `PostUp` with the rule that wg-quick(8) gives.
+    pub v4: Option<Span>,
+    /// For IPv6: the same; or OpenVPN's `block-ipv6`, which answers IPv6 packets with an error (openvpn(8)).
+    pub v6: Option<Span>,
+}
+
+/// The kill switch in a tunnel's own settings.
+pub fn own_kill_switch(tunnel: &Tunnel) -> OwnKillSwitch {
+    let at = |name: &str| tunnel.setting(name).map(|s| s.span);
+    OwnKillSwitch { v4: at("kill-switch-v4"), v6: at("kill-switch-v6").or_else(|| at("block-ipv6")).or_else(|| at("push block-ipv6")) }
+}

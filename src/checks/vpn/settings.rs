@@ -1,0 +1,82 @@
+//! Aspects that one directive of OpenVPN decides. WireGuard has no such choices: its ends authenticate each other by their keys, every peer
+//! has its own, nothing is compressed (wireguard.com/protocol).
+
+use super::{Run, is_client, is_openvpn, is_server, is_static_key};
+use crate::diag::{Finding, Label};
+use crate::model::CryptoUse;
+
+/// Without one of these any certificate of the same authority, that of another client too, passes for the server's (openvpn(8),
+/// `--remote-cert-tls`, "man-in-the-middle").
+pub(super) fn verify_server(run: &mut Run<'_>) {
+    for (device, tunnel) in run.tunnels(is_client) {
+        let ways =
+            ["remote-cert-tls", "verify-x509-name", "remote-cert-eku", "remote-cert-ku", "ns-cert-type", "tls-remote", "peer-fingerprint"];
+        let found = ways.iter().find_map(|w| tunnel.setting(w));
+        if !is_openvpn(tunnel) || is_static_key(tunnel) {
+            continue;
+        }
+        match found {
+            None => {
+                let label = run.head(tunnel.span, "neither `remote-cert-tls` nor `verify-x509-name` here");
+                let mut finding = Finding::new("the client takes any certificate of its authority for the server's", label);
+                finding.fix = Some("Add `remote-cert-tls server`.".into());
+                run.say(device, &tunnel.interface, finding);
+            }
+            Some(s) if s.name == "remote-cert-tls" && s.value != "server" => {
+                let label = Label::new(s.span, "");
+                let finding = Finding::new(format!("the client asks for the certificate of a `{}`, not of a server", s.value), label);
+                run.say(device, &tunnel.interface, finding);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+pub(super) fn tls_auth(run: &mut Run<'_>) {
+    for (device, tunnel) in run.tunnels(|_| true) {
+        let ways = ["tls-crypt-v2", "tls-crypt", "tls-auth"];
+        if !is_openvpn(tunnel) || is_static_key(tunnel) || ways.iter().any(|w| tunnel.setting(w).is_some()) {
+            continue;
+        }
+        let label = run.head(tunnel.span, "neither `tls-crypt-v2`, `tls-crypt` nor `tls-auth` here");
+        let mut finding = Finding::new("whoever reaches the port can talk TLS to it: the control channel has no key of its own", label);
+        finding.fix = Some("Make a key with `openvpn --genkey tls-crypt`, and add `tls-crypt` on both ends.".into());
+        run.say(device, &tunnel.interface, finding);
+    }
+}
+
+/// Compression before encryption shows through the length of packets what is in them (VORACLE; openvpn(8), `--compress`).
+pub(super) fn no_compression(run: &mut Run<'_>) {
+    for (device, tunnel) in run.tunnels(|_| true) {
+        let offered = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Compression).map(|o| (o.name.clone(), o.span));
+        let allowed =
+            tunnel.setting("allow-compression").filter(|s| s.value != "no").map(|s| (format!("allow-compression {}", s.value), s.span));
+        for (name, span) in offered.chain(allowed) {
+            let label = Label::new(span, "");
+            let finding = Finding::new(format!("traffic is compressed before it is encrypted ({name})"), label);
+            run.say(device, format!("{} {name}", tunnel.interface), finding);
+        }
+    }
+}
+
+pub(super) fn no_duplicate_cn(run: &mut Run<'_>) {
+    forbidden(run, "duplicate-cn", "several clients may use one certificate at the same time");
+}
+
+pub(super) fn client_isolation(run: &mut Run<'_>) {
+    // Traffic between WireGuard peers passes the forward hook, and so is a matter of rules.
+    for (device, tunnel) in run.tunnels(|t| is_server(t) && is_openvpn(t)) {
+        if let Some(setting) = tunnel.setting("client-to-client") {
+            let finding = Finding::new("the server passes traffic between its clients past the firewall", Label::new(setting.span, ""));
+            run.say(device, "client-to-client", finding);
+        }
+    }
+}
+
+fn forbidden(run: &mut Run<'_>, name: &str, message: &str) {
+    for (device, tunnel) in run.tunnels(is_server) {
+        if let Some(setting) = tunnel.setting(name) {
+            run.say(device, name, Finding::new(message, Label::new(setting.span, "")));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The baseline language: reading a baseline with the rulesets, roster and waivers that it names.
+
+mod doc;
+mod files;
+mod load;
+mod places;
+mod roster;
+mod schema;
+mod shipped;
+mod waivers;
+mod yaml;
+
+pub use load::{load, load_text};
+pub use schema::json_schema;
+pub use shipped::{SHIPPED, Shipped};
+pub use waivers::{Waiver, Waivers, apply_waivers};
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::civil::Date;
+
+use crate::checks::{Check, Kind, Service, Site, Spec, Workers, World, Zone};
+use crate::diag::{CheckResult, Finding, Label, Severity};
+use crate::model::Device;
+use crate::source::{FileId, Place, Redactor, Sources, Span};
+
+/// Version of the language that this program reads.
+pub const VERSION: u64 = 1;
+
+/// A check of a baseline, ready to run.
+pub struct Entry {
+    /// What all checks have in common.
+    pub spec: Spec,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// The check.
+    pub check: Box<dyn Check>,
+    /// Id of the ruleset that it comes from; `None`: the user's own.
+    pub ruleset: Option<String>,
+}
+
+/// A check of a ruleset that the baseline switched off.
+#[derive(Clone, Debug)]
+pub struct SwitchedOff {
+    /// Id of the check.
+    pub id: String,
+    /// The ruleset that it comes from.
+    pub ruleset: String,
+    /// Why, as the baseline says.
+    pub reason: String,
+    /// Where the baseline says so.
+    pub span: Span,
+}
+
+/// A baseline, read with everything that it names.
+#[derive(Default)]
+pub struct Baseline {
+    /// Title of reports.
+    pub title: String,
+    /// Zones in the order of the file.
+    pub zones: Vec<Zone>,
+    /// Services by name, built-in ones included.
+    pub services: BTreeMap<String, Service>,
+    /// Offices by name.
+    pub sites: Vec<Site>,
+    /// Remote workers; `None`: the baseline says nothing of them.
+    pub workers: Option<Workers>,
+    /// Checks: the user's own (attestations last), then those of the rulesets in the order of use.
+    pub checks: Vec<Entry>,
+    /// Checks that it switched off.
+    pub switched_off: Vec<SwitchedOff>,
+    /// Accepted findings.
+    pub waivers: Waivers,
+    /// The files that were read for it, itself first. Shipped rulesets are among them.
+    pub files: Vec<FileId>,
+}
+
+impl Baseline {
+    /// The world that its checks are judged on.
+    pub fn world<'a>(
+        &self,
+        devices: &'a [Device],
+        sources: &'a Sources,
+        redactor: &'a Redactor,
+        as_of: Date,
+        exported: BTreeMap<String, Date>,
+    ) -> World<'a> {
+        World {
+            devices,
+            zones: self.zones.clone(),
+            services: self.services.clone(),
+            sites: self.sites.clone(),
+            workers: self.workers.clone(),
+            as_of,
+            exported,
+            sources,
+            redactor,
+        }
+    }
+
+    /// What is to be done with the results of its checks: waivers are applied ([`apply_waivers`]), and what concerns the baseline itself
+    /// (waivers that expired or accept nothing, checks that are switched off) is added as results of its own.
+    pub fn conclude(&self, results: &mut Vec<CheckResult>, as_of: Date) {
+        apply_waivers(results, &self.waivers, as_of);
+        if self.switched_off.is_empty() {
+            return;
+        }
+        let findings = self.switched_off.iter().map(|off| {
+            let message = format!("{} of {} is switched off: {}", off.id, off.ruleset, off.reason);
+            Finding::new(message, Label::new(off.span, "")).about(off.id.as_str())
+        });
+        results.push(waivers::own_result(
+            "check-switched-off",
+            "Every check of the rulesets in use is on",
+            Severity::Info,
+            "A check that is switched off says nothing, so the reader of a report must know that it is.",
+            "Delete its entry under `adjust:` when the reason no longer applies.",
+            self.switched_off.iter().map(|off| off.id.clone()).collect(),
+            findings.collect(),
+        ));
+    }
+}
+
+/// Something wrong with a baseline or a file that it names: exit code 2.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
+pub struct BaselineError {
+    /// Path of the file, for people.
+    pub path: String,
+    /// Where in it; `None` if it could not be read at all.
+    pub place: Option<(Place, Span)>,
+    /// What is wrong, with "did you mean" where something is near.
+    pub message: String,
+}
+
+impl fmt::Display for BaselineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some((place, _)) => write!(f, "{}:{}:{}: {}", self.path, place.line, place.column, self.message),
+            None => write!(f, "{}: {}", self.path, self.message),
+        }
+    }
+}
