@@ -103,7 +103,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A piece of YAML as a type, if nothing is wrong with it.
-    fn piece<T: DeserializeOwned + schemars::JsonSchema>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
+    fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
         let problems = body::problems(value, &body::schema_value::<T>());
         if problems.is_empty() {
             match serde_yaml::from_value(value.clone()) {
@@ -168,7 +168,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether the document is a mapping of the right version; says everything about its outermost keys.
-    fn top<T: schemars::JsonSchema>(&mut self, document: &Document) -> bool {
+    fn top<T: schemars::JsonSchema + 'static>(&mut self, document: &Document) -> bool {
         let problems = body::problems_on_top(&document.value, &body::schema_value::<T>());
         let mapping = document.value.is_mapping();
         self.errors_at(document, "", problems);
