@@ -5,11 +5,14 @@
 //! A module imports only from lower floors; `docs/contributing.md` lists the floors, and a test keeps them.
 
 pub mod checks;
+pub mod cli;
 pub mod diag;
 pub mod eval;
 pub mod model;
 pub mod net;
 pub mod packets;
+pub mod pipeline;
+pub mod report;
 pub mod rulesets;
 pub mod source;
 pub mod vendors;

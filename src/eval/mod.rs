@@ -22,8 +22,8 @@ pub mod words;
 pub use program::{Act, Limit, Line, Program, Purpose};
 pub use space::{Space, Way};
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::model::{Device, NamePattern};
 use crate::net::Family;
@@ -37,7 +37,10 @@ pub struct Analysis<'a> {
     pub space: Space,
     limit: usize,
     programs: Mutex<HashMap<Key, Arc<Program>>>,
+    fates: OnceLock<FatesResult>,
 }
+
+type FatesResult = Result<BTreeMap<Line, fates::Fate>, Limit>;
 
 type Key = (Way, Family, Purpose, Option<String>);
 
@@ -45,7 +48,7 @@ impl<'a> Analysis<'a> {
     /// Prepares a device. `interfaces`: names that questions will use besides those of the device.
     pub fn new(device: &'a Device, interfaces: &[NamePattern], limits: &Limits) -> Analysis<'a> {
         let space = Space::new(device, interfaces);
-        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()) }
+        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()), fates: OnceLock::new() }
     }
 
     /// The program of a way, built once.
@@ -61,6 +64,11 @@ impl<'a> Analysis<'a> {
         });
         lock().insert(key, built.clone());
         Ok(built)
+    }
+
+    /// The fate of every rule, found once.
+    pub fn fates(&self) -> Result<&BTreeMap<Line, fates::Fate>, Limit> {
+        self.fates.get_or_init(|| fates::fates(self)).as_ref().map_err(Clone::clone)
     }
 
     /// The ways and families on which a base chain hangs.

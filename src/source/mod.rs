@@ -138,6 +138,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// All files of a run, numbered in the order in which they are given.
+    pub fn from_files(files: impl IntoIterator<Item = SourceFile>) -> Sources {
+        let number = |(i, file)| SourceFile { id: FileId(i as u32), ..file };
+        Sources { files: files.into_iter().enumerate().map(number).collect() }
+    }
+
     /// Adds a file; its id is the next number.
     pub fn add(&mut self, path: impl Into<String>, bytes: &[u8]) -> FileId {
         let id = FileId(self.files.len() as u32);

@@ -1,0 +1,304 @@
+//! From paths to an inventory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::detect::Kind;
+use super::group::{self, Member};
+use super::includes::{self, Includes};
+use super::load::{self, INTERNAL, Loaded};
+use super::{Inventory, Options, guarded, in_pool, walk};
+use crate::diag::{FileReport, Incomplete, LineState, Note};
+use crate::model::Device;
+use crate::source::{Encoding, FileId, SourceFile, Sources, Span};
+use crate::vendors::{Format, Reader, Reading};
+
+/// Reads everything at `paths` (files, folders, `-` for standard input). The result does not depend on their order, nor on the number
+/// of threads. What could not be read is said in [`Inventory::incomplete`].
+pub fn read(paths: &[PathBuf], options: &Options) -> Inventory {
+    in_pool(options.threads, || {
+        let walked = walk::walk(paths, options.limits.files);
+        let mut inventory = Inventory { incomplete: walked.incomplete, ..Inventory::default() };
+        let mut files = load_all(walked.files, options);
+        let includes = includes::follow(&mut files, options);
+        let (order, included) = settle(files, includes, &mut inventory);
+        read_all(order, &included, options, &mut inventory);
+        inventory.incomplete.sort();
+        inventory.incomplete.dedup();
+        inventory.remarks.sort();
+        inventory
+    })
+}
+
+fn load_all(found: Vec<walk::Found>, options: &Options) -> Vec<Loaded> {
+    // Sizes are added up in the order of the paths, so that which file is one too many does not depend on threads.
+    let sizes = found.par_iter().map(|f| f.path.as_ref().and_then(|p| p.metadata().ok()).map_or(0, |m| m.len())).collect::<Vec<_>>();
+    let mut total = 0u64;
+    let within: Vec<bool> = sizes
+        .into_iter()
+        .map(|size| {
+            let fits = total.saturating_add(size) <= options.limits.total_bytes;
+            if fits && size <= options.limits.file_bytes {
+                total += size;
+            }
+            fits
+        })
+        .collect();
+    let work: Vec<(usize, (walk::Found, bool))> = found.into_iter().zip(within).enumerate().collect();
+    work.into_par_iter().map(|(i, (found, within))| load::load(found, i, options, within)).collect()
+}
+
+/// A file with its place in the order.
+struct Placed {
+    loaded: Loaded,
+    format: Option<&'static Format>,
+}
+
+/// Which files an include leads to, by final number.
+type Resolved = BTreeMap<(FileId, String), Vec<FileId>>;
+
+/// Numbers the files in the order of their paths, and says what could not be read.
+fn settle(files: Vec<Loaded>, includes: Includes, inventory: &mut Inventory) -> (Vec<Placed>, Resolved) {
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by(|&a, &b| files[a].found.display.cmp(&files[b].found.display));
+    let mut number: Vec<Option<FileId>> = vec![None; files.len()];
+    let mut slots: Vec<Option<Loaded>> = files.into_iter().map(Some).collect();
+    let mut placed = Vec::new();
+    let mut found_any = false;
+    for i in order {
+        let Some(loaded) = slots[i].take() else { continue };
+        let path = loaded.found.display.clone();
+        match &loaded.kind {
+            Kind::PassedOver => {
+                inventory.passed_over += 1;
+                continue;
+            }
+            Kind::Other { text, meant: true } => {
+                found_any = true;
+                inventory.incomplete.push(Incomplete { path, span: None, text: text.clone() });
+            }
+            Kind::Other { text, meant: false } => inventory.remarks.push((path, text.clone())),
+            Kind::Format(_) => found_any = true,
+        }
+        if loaded.source.is_some() {
+            number[i] = Some(FileId(placed.len() as u32));
+            let format = loaded.format();
+            placed.push(Placed { loaded, format });
+        }
+    }
+    let nothing = !found_any && inventory.incomplete.is_empty();
+    if nothing {
+        let looked = placed.len() + inventory.passed_over;
+        let text = format!(
+            "nothing to read: no configuration was recognised among {looked} {}; `fwproof formats` lists what is read and how to export it",
+            if looked == 1 { "file" } else { "files" }
+        );
+        inventory.incomplete.push(Incomplete { path: "input".into(), span: None, text });
+    }
+    for (i, mut incomplete) in includes.incomplete {
+        let Some(id) = number[i] else { continue };
+        incomplete.span = incomplete.span.map(|s| Span { file: id, ..s });
+        inventory.incomplete.push(incomplete);
+    }
+    let mut resolved = Resolved::new();
+    for ((from, pattern), targets) in includes.found {
+        let Some(from) = number.get(from).copied().flatten() else { continue };
+        resolved.insert((from, pattern), targets.into_iter().filter_map(|t| number.get(t).copied().flatten()).collect());
+    }
+    (placed, resolved)
+}
+
+/// The files that are read on their own: recognised, and not part of another one. Of files that include each other in a circle, the
+/// first.
+fn heads(placed: &[Placed], resolved: &Resolved) -> Vec<usize> {
+    let mut edges: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for ((from, _), targets) in resolved {
+        edges.entry(from.0 as usize).or_default().extend(targets.iter().map(|t| t.0 as usize));
+    }
+    let targets: BTreeSet<usize> = edges.iter().flat_map(|(from, to)| to.iter().copied().filter(move |t| t != from)).collect();
+    let mut reached: BTreeSet<usize> = BTreeSet::new();
+    let reach = |reached: &mut BTreeSet<usize>, start: usize| {
+        let mut stack = vec![start];
+        while let Some(at) = stack.pop() {
+            if reached.insert(at) {
+                stack.extend(edges.get(&at).into_iter().flatten().copied());
+            }
+        }
+    };
+    let recognised: Vec<usize> = (0..placed.len()).filter(|&i| placed[i].format.is_some()).collect();
+    let mut heads: Vec<usize> = recognised.iter().copied().filter(|i| !targets.contains(i)).collect();
+    for &head in &heads {
+        reach(&mut reached, head);
+    }
+    for i in recognised {
+        if !reached.contains(&i) {
+            heads.push(i);
+            reach(&mut reached, i);
+        }
+    }
+    heads.sort_unstable();
+    heads
+}
+
+fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, inventory: &mut Inventory) {
+    let heads = heads(&placed, resolved);
+    let mut rest = Vec::with_capacity(placed.len());
+    let mut texts = Vec::with_capacity(placed.len());
+    for Placed { mut loaded, format } in placed {
+        texts.extend(loaded.source.take());
+        rest.push((loaded, format));
+    }
+    let sources = Sources::from_files(texts);
+    let readings: Vec<Option<Reading>> = heads
+        .par_iter()
+        .map(|&i| {
+            let (file, format) = (sources.get(FileId(i as u32)), rest[i].1?);
+            guarded(|| read_one(file, format, &sources, resolved, options))
+        })
+        .collect();
+
+    let mut reports: Vec<FileReport> = sources
+        .iter()
+        .zip(&rest)
+        .map(|(s, (_, format))| FileReport { file: s.id, format: format.map(|f| f.id), device: None, lines: vec![], notes: vec![] })
+        .collect();
+    let mut members = Vec::new();
+    let mut pieces: Vec<Option<Device>> = Vec::new();
+    let mut ids: Vec<Vec<FileId>> = Vec::new();
+    for (&i, reading) in heads.iter().zip(readings) {
+        let (Some(format), file) = (rest[i].1, sources.get(FileId(i as u32))) else { continue };
+        let Some(reading) = reading else {
+            reports[i].lines = vec![LineState::Unrecognised; file.line_count()];
+            inventory.incomplete.push(Incomplete { path: file.path.clone(), span: None, text: INTERNAL.into() });
+            continue;
+        };
+        let found = &rest[i].0.found;
+        let families = reading.device.base_chains.iter().flat_map(|b| b.families.iter().copied()).collect();
+        let name = found.display.rsplit('/').next().unwrap_or("").to_owned();
+        members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families });
+        let mut all = vec![file.id];
+        all.extend(reading.included.iter().copied().filter(|id| *id != file.id));
+        for id in &all {
+            reports[id.0 as usize].format.get_or_insert(format.id);
+        }
+        ids.push(all);
+        let Reading { device, notes, lines, secrets, .. } = reading;
+        pieces.push(Some(device));
+        inventory.secrets.extend(secrets);
+        take_lines(lines, &mut reports);
+        for note in notes {
+            reports[note.span.file.0 as usize].notes.push(note);
+        }
+    }
+    // A file that is included where nobody reads it to the end (after a note, say) has no states of its own.
+    let mut known: BTreeMap<FileId, Vec<Span>> = BTreeMap::new();
+    for span in inventory.incomplete.iter().filter_map(|i| i.span) {
+        known.entry(span.file).or_default().push(span);
+    }
+    for report in &mut reports {
+        let file = sources.get(report.file);
+        if report.format.is_some() && report.lines.is_empty() {
+            report.lines = crate::diag::LineStates::new(file).finish(file);
+        }
+        damaged(file, report);
+        report.notes.sort();
+        report.notes.dedup();
+        complain(file, report, known.get(&file.id).map_or(&[], Vec::as_slice), &mut inventory.incomplete);
+    }
+    let (groups, homeless) = group::group(&members, &options.estate);
+    for i in homeless {
+        let path = sources.get(ids[i][0]).path.clone();
+        let text = format!(
+            "is a companion ({}) whose device cannot be told; put it into the folder of the device, or begin its name with the device's",
+            members[i].format
+        );
+        inventory.incomplete.push(Incomplete { path, span: None, text });
+    }
+    for group in groups {
+        let mut device = Device { name: group.name.clone(), ..Device::default() };
+        let (mut header, mut modified) = (None, None);
+        for &i in &group.members {
+            let Some(piece) = pieces[i].take() else { continue };
+            device.absorb(piece);
+            for id in &ids[i] {
+                let report = &mut reports[id.0 as usize];
+                report.device = Some(group.name.clone());
+                device.files.push((*id, report.format.unwrap_or("")));
+                let loaded = &rest[id.0 as usize].0;
+                header = header.max(loaded.header);
+                modified = modified.max(loaded.modified);
+            }
+        }
+        // The day of the file is the day of its copy; a header knows better.
+        if let Some(day) = header.or(modified) {
+            inventory.exported.insert(group.name.clone(), day);
+        }
+        inventory.devices.push(device);
+    }
+    inventory.files = reports;
+    inventory.sources = sources;
+}
+
+fn read_one(file: &SourceFile, format: &'static Format, sources: &Sources, resolved: &Resolved, options: &Options) -> Reading {
+    let files = |id: FileId| sources.get(id);
+    let resolve = |id: FileId, pattern: &str| resolved.get(&(id, pattern.to_owned())).cloned().unwrap_or_default();
+    let mut reader = Reader::new(file, &options.limits, &files, &resolve);
+    (format.read)(&mut reader);
+    reader.finish()
+}
+
+/// A file that several files include has the greatest state that any of them gives a line.
+fn take_lines(lines: BTreeMap<FileId, Vec<LineState>>, reports: &mut [FileReport]) {
+    for (id, states) in lines {
+        let report = &mut reports[id.0 as usize];
+        if report.lines.is_empty() {
+            report.lines = states;
+        } else {
+            for (old, new) in report.lines.iter_mut().zip(states) {
+                *old = (*old).max(new);
+            }
+        }
+    }
+}
+
+/// Notes of damaged text in one file at most.
+const MOST_DAMAGE: usize = 20;
+
+/// Lines whose bytes were not text are not fully understood, unless they do not matter.
+fn damaged(file: &SourceFile, report: &mut FileReport) {
+    if file.encoding != Encoding::Damaged || report.format.is_none() {
+        return;
+    }
+    let mut said = 0;
+    for (at, found) in file.text.match_indices('\u{fffd}') {
+        let line = file.line_index(at as u32);
+        let Some(state) = report.lines.get_mut(line).filter(|s| matches!(s, LineState::Understood | LineState::NotModelled)) else {
+            continue;
+        };
+        *state = LineState::NotModelled;
+        if said < MOST_DAMAGE {
+            said += 1;
+            let span = Span::new(file.id, at, at + found.len());
+            let text = "bytes that are not text stand here, and were replaced".into();
+            report.notes.push(Note { span, state: LineState::NotModelled, text, incomplete: false });
+        }
+    }
+}
+
+/// What of a file keeps the analysis from being complete.
+fn complain(file: &SourceFile, report: &FileReport, known: &[Span], incomplete: &mut Vec<Incomplete>) {
+    for note in report.notes.iter().filter(|n| n.incomplete) {
+        // An include that could not be followed is said once.
+        if !known.iter().any(|k| k.start < note.span.end && note.span.start < k.end) {
+            incomplete.push(Incomplete { path: file.path.clone(), span: Some(note.span), text: note.text.clone() });
+        }
+    }
+    let Some(format) = report.format else { return };
+    let any = |s: LineState| report.lines.contains(&s);
+    if any(LineState::Unrecognised) && !any(LineState::Understood) && !any(LineState::NotModelled) && !any(LineState::Unsupported) {
+        let text = format!("nothing in it could be read as {format}");
+        incomplete.push(Incomplete { path: file.path.clone(), span: None, text });
+    }
+}
