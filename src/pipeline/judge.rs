@@ -48,7 +48,11 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
     let spec = &entry.spec;
     let here = || Label::new(spec.span, "the check");
     let mut outcome = guarded(|| entry.check.run(world, spec)).unwrap_or_else(|| Outcome {
-        findings: vec![Finding::unknown("this check could not be judged because of an error in fwproof itself (please report it)", here(), vec![])],
+        findings: vec![Finding::unknown(
+            "this check could not be judged because of an error in fwproof itself (please report it)",
+            here(),
+            vec![],
+        )],
         incomplete: vec!["could not be judged because of an error in fwproof itself (please report it)".into()],
         ..Outcome::default()
     });

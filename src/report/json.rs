@@ -273,7 +273,13 @@ pub(super) fn safe(json: &str) -> String {
         let escape = match c {
             // `##[group]`, `##vso[…]`: two of these never stand together outside of a string.
             '#' => last == '#',
-            '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
+            '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => true,
             '\u{e0000}'..='\u{e0fff}' => true,
             _ => false,
         };

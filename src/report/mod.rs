@@ -10,6 +10,7 @@ pub mod text;
 mod untrusted;
 
 pub use snippet::Lines;
+pub use summary::last_line;
 pub use untrusted::Untrusted;
 
 use crate::diag::{Report, Severity};

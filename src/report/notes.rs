@@ -38,10 +38,8 @@ pub(super) fn write(out: &mut String, files: &[FileReport], lines: &Lines<'_>, a
     let shown = if all { open.len() } else { FILES };
     for (_, file) in open.iter().take(shown) {
         let counts = file.counts();
-        let parts: Vec<String> = STATES
-            .iter()
-            .filter_map(|(state, words)| counts.get(state).filter(|n| **n > 0).map(|n| format!("{n} {words}")))
-            .collect();
+        let parts: Vec<String> =
+            STATES.iter().filter_map(|(state, words)| counts.get(state).filter(|n| **n > 0).map(|n| format!("{n} {words}"))).collect();
         let _ = writeln!(out, "  {}: {}", Untrusted(&lines.file(file.file).path), parts.join(", "));
         reasons(out, file, lines, all);
     }

@@ -34,7 +34,8 @@ pub fn text(devices: &[Device], lines: &Lines<'_>) -> String {
         for chain in &device.chains {
             let _ = writeln!(out, "  chain {} ({})", Untrusted(&chain.name), counted(chain.rules.len(), "rule", "rules"));
             for rule in &chain.rules {
-                let _ = writeln!(out, "    {:<28} {}", Untrusted(&action(device, &rule.action)).to_string(), lines.line(rule.span).0.trim());
+                let _ =
+                    writeln!(out, "    {:<28} {}", Untrusted(&action(device, &rule.action)).to_string(), lines.line(rule.span).0.trim());
             }
         }
         for set in &device.sets {
@@ -188,7 +189,9 @@ fn rule(device: &Device, rule: &Rule, lines: &Lines<'_>) -> Value {
 fn effect(effect: &Effect) -> Value {
     match effect {
         Effect::Set(field, value) => json!({ "set": field.name(), "to": number(*value) }),
-        Effect::SetBits { field, mask, value, xor } => json!({ "set": field.name(), "mask": number(*mask), "to": number(*value), "xor": xor }),
+        Effect::SetBits { field, mask, value, xor } => {
+            json!({ "set": field.name(), "mask": number(*mask), "to": number(*value), "xor": xor })
+        }
         Effect::Copy { from, to } => json!({ "set": to.name(), "from": from.name() }),
         Effect::Unknown(field) => json!({ "set": field.name(), "to": null }),
         Effect::Untrack => json!("untrack"),

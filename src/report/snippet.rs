@@ -172,7 +172,10 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_secret_is_hidden_in_lines_that_nobody_understood() {
-        assert_eq!(shown("username joe password hunter2 level 5", 0, 8), ("username joe password <hidden> level 5".into(), "username".into()));
+        assert_eq!(
+            shown("username joe password hunter2 level 5", 0, 8),
+            ("username joe password <hidden> level 5".into(), "username".into())
+        );
         assert_eq!(shown("psk = \"a b c\" x", 14, 15), ("psk = <hidden> x".into(), "x".into()));
         assert_eq!(shown("root:$6$salt$abcdef/ghi:19000", 0, 4), ("root:<hidden>".into(), "root".into()));
         assert_eq!(shown(&"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj".repeat(2), 0, 3).0, "<hidden>");

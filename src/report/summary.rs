@@ -69,7 +69,7 @@ pub(super) fn write(out: &mut String, view: &View<'_>) {
 }
 
 /// `fwproof: 14 files, 3 high, 2 medium, 1 waived, 0 unread: FAIL (fail-on medium)`.
-pub(super) fn last_line(view: &View<'_>) -> String {
+pub fn last_line(view: &View<'_>) -> String {
     let tally = view.report.tally();
     let conclusion = view.report.conclusion(view.fail_on, view.allow_incomplete);
     let mut parts = vec![counted(tally.files, "file", "files")];

@@ -105,7 +105,11 @@ impl Page<'_> {
             let _ = writeln!(out, "  --> {}\n   = accepted: {}\n", self.lines.locate(finding.primary.span), Untrusted(why));
         }
         if waived.len() > shown {
-            let _ = writeln!(out, "  ... and {} (--all shows them)\n", counted(waived.len() - shown, "more waived finding", "more waived findings"));
+            let _ = writeln!(
+                out,
+                "  ... and {} (--all shows them)\n",
+                counted(waived.len() - shown, "more waived finding", "more waived findings")
+            );
         }
     }
 
@@ -134,7 +138,8 @@ impl Page<'_> {
         };
         let on = finding.device.as_deref().filter(|d| !finding.message.contains(*d));
         let on = on.map_or_else(String::new, |d| format!("{}: ", Untrusted(d)));
-        let title = level.with_name(name).primary_title(format!("{on}{}", Untrusted(&finding.message))).id(Untrusted(&check.id).to_string());
+        let title =
+            level.with_name(name).primary_title(format!("{on}{}", Untrusted(&finding.message))).id(Untrusted(&check.id).to_string());
         let mut group = self.place(title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new()), &finding.primary, true);
         for label in finding.related.iter().take(RELATED) {
             group = self.place(group, label, false);
