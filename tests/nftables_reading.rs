@@ -160,6 +160,14 @@ fn what_is_not_modelled_is_neither_dropped_nor_decided() {
 }
 
 #[test]
+fn line_ends_of_windows_and_comments_are_nothing() {
+    let reading = read("# c\r\n\r\ntable ip t { # d\r\n chain c { # e\r\n  tcp dport 22 accept # f\r\n }\r\n}\r\n");
+    assert!(reading.notes.is_empty(), "{:?}", reading.notes);
+    assert_eq!(states(&reading)[..2], [LineState::Irrelevant, LineState::Irrelevant]);
+    assert!(states(&reading)[2..].iter().all(|s| *s == LineState::Understood));
+}
+
+#[test]
 fn one_bad_line_costs_one_note() {
     let reading = read("table ip t {\n chain c {\n ip saddr 10.0.0.1 accept\n ip saddr ))) accept\n ip saddr 10.0.0.3 accept\n }\n}\n");
     assert_eq!(reading.notes.len(), 1, "{:?}", reading.notes);
@@ -208,6 +216,7 @@ fn a_ruleset_is_known_by_its_look() {
     assert_eq!(of("table inet filter {\n\tchain input {\n"), Some(("nftables", Confidence::Certain)));
     assert_eq!(of("#!/usr/sbin/nft -f\nflush ruleset\n"), Some(("nftables", Confidence::Certain)));
     assert_eq!(of("{\"nftables\": [{\"metainfo\": {}}]}"), Some(("nftables-json", Confidence::Certain)));
+    assert_eq!(of("-- Expect --\ntable inet filter {\n\tchain input {\n"), Some(("nftables", Confidence::Strong)));
     assert_eq!(of("table <bad> persist { 10.0.0.1 }\nblock in all\n"), None);
     assert_eq!(of("hello world\n"), None);
 }

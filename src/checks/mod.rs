@@ -6,9 +6,14 @@ pub mod attest;
 pub mod body;
 mod coverage;
 pub mod dates;
+mod encrypted;
+mod flow;
+mod killswitch;
 mod kind;
-mod pending;
+mod place;
+mod policy;
 mod rule_text;
+mod rules;
 pub mod select;
 pub mod services;
 mod setting;
@@ -16,19 +21,20 @@ pub mod vpn;
 mod world;
 
 pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
+pub use place::{cross, from_zone, of_service, to_zone};
 pub use rule_text::expiry;
-pub use world::{Person, Service, ServicePorts, Site, Workers, World, Zone};
+pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
 
 /// Every kind, by id.
 pub static KINDS: &[&Kind] = &[
     &attest::ATTEST,
     &coverage::COVERAGE,
-    &pending::ENCRYPTED,
-    &pending::FLOW,
-    &pending::KILLSWITCH,
-    &pending::POLICY,
+    &encrypted::ENCRYPTED,
+    &flow::FLOW,
+    &killswitch::KILLSWITCH,
+    &policy::POLICY,
     &rule_text::RULE_TEXT,
-    &pending::RULES,
+    &rules::RULES,
     &setting::SETTING,
     &vpn::VPN,
 ];

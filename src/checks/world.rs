@@ -1,12 +1,14 @@
 //! What checks are judged on: the devices that were read, and what the baseline says of the network around them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use jiff::civil::Date;
 
+use crate::eval::Analysis;
 use crate::model::{Device, NamePattern};
 use crate::net::{Family, Ranges};
-use crate::source::{Redactor, Sources, Span};
+use crate::source::{Limits, Redactor, Sources, Span};
 
 /// A place in the network: addresses, and on each device the interfaces behind which they sit.
 #[derive(Clone, Debug)]
@@ -126,9 +128,35 @@ pub struct World<'a> {
     pub sources: &'a Sources,
     /// For comparing and hiding secrets.
     pub redactor: &'a Redactor,
+    /// The packet analyses of the devices, made when they are first asked for.
+    pub analyses: Analyses<'a>,
 }
 
-impl World<'_> {
+/// One packet analysis for each device, shared by all checks.
+#[derive(Default)]
+pub struct Analyses<'a> {
+    limits: Limits,
+    of_device: Vec<OnceLock<Analysis<'a>>>,
+}
+
+impl Analyses<'_> {
+    /// Room for the analyses of `devices`.
+    pub fn new(devices: &[Device], limits: Limits) -> Self {
+        Analyses { limits, of_device: devices.iter().map(|_| OnceLock::new()).collect() }
+    }
+}
+
+impl<'a> World<'a> {
+    /// The packet analysis of a device; `None` for a device that is not of this world.
+    pub fn analysis(&self, name: &str) -> Option<&Analysis<'a>> {
+        let i = self.devices.iter().position(|d| d.name == name)?;
+        let cell = self.analyses.of_device.get(i)?;
+        Some(cell.get_or_init(|| {
+            let named = self.zones.iter().flat_map(|z| z.through.iter().chain(z.on.values().flatten())).cloned();
+            Analysis::new(&self.devices[i], &named.collect::<Vec<_>>(), &self.analyses.limits)
+        }))
+    }
+
     /// A zone by name.
     pub fn zone(&self, name: &str) -> Option<&Zone> {
         self.zones.iter().find(|z| z.name == name)

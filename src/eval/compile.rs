@@ -164,25 +164,45 @@ impl<'a> Compiler<'a> {
     fn element(&self, element: &SetElement, fields: &[Field]) -> Option<Cube> {
         let mut cube = Cube::any();
         let with = |c: &Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, self.family);
+        if element.values.len() > fields.len() {
+            return None;
+        }
         for (value, &field) in element.values.iter().zip(fields) {
             cube = match value {
                 SetValue::Any => cube,
                 SetValue::Address(family, set) if *family == self.family => with(&cube, field, set)?,
                 SetValue::Address(..) => return None,
                 SetValue::Number(set) => with(&cube, field, set)?,
-                SetValue::Interface(pattern) => with(&cube, field, &self.space.interfaces(pattern))?,
+                SetValue::Interface(pattern) => with(&cube, interface_of(field), &self.space.interfaces(pattern))?,
                 SetValue::Service(protocol, rest) => {
                     let c = with(&cube, Field::Proto, &Ranges::single(u128::from(*protocol)))?;
                     match rest {
-                        // The key's flag says which port (source or destination); an ICMP type has its own field.
-                        Some((Field::Icmp, set)) => with(&c, Field::Icmp, set)?,
-                        Some((_, set)) => with(&c, field, set)?,
+                        Some((kind, set)) => with(&c, port_of(*kind, field), set)?,
                         None => c,
                     }
                 }
             };
         }
         Some(cube)
+    }
+}
+
+/// The field that an interface in a set's element is compared with, where the key's field is the direction `src` or `dst`.
+pub(super) fn interface_of(key: Field) -> Field {
+    match key {
+        Field::Src => Field::Iif,
+        Field::Dst => Field::Oif,
+        other => other,
+    }
+}
+
+/// The field that a port (or ICMP type) in a set's element is compared with, where the key's field is the direction `src` or `dst`.
+pub(super) fn port_of(kind: Field, key: Field) -> Field {
+    match (kind, key) {
+        (Field::Icmp, _) => Field::Icmp,
+        (_, Field::Src) => Field::Sport,
+        (_, Field::Dst) => Field::Dport,
+        (_, other) => other,
     }
 }
 

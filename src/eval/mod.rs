@@ -7,6 +7,7 @@
 //! * `solve`: who decides about a packet, and whether a packet of a region gets to an entry;
 //! * [`fates`]: which rules are live, shadowed, or redundant;
 //! * [`flow`]: the packets of a region that are accepted or denied, through address translation;
+//! * [`trace`]: packets as lines of JSON;
 //! * [`walk`]: the same semantics a second time, one packet at a time, written without any of the above.
 
 mod compile;
@@ -16,14 +17,15 @@ mod index;
 pub mod program;
 mod solve;
 pub mod space;
+pub mod trace;
 pub mod walk;
 pub mod words;
 
 pub use program::{Act, Limit, Line, Program, Purpose};
 pub use space::{Space, Way};
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::model::{Device, NamePattern};
 use crate::net::Family;
@@ -37,7 +39,10 @@ pub struct Analysis<'a> {
     pub space: Space,
     limit: usize,
     programs: Mutex<HashMap<Key, Arc<Program>>>,
+    fates: OnceLock<FatesResult>,
 }
+
+type FatesResult = Result<BTreeMap<Line, fates::Fate>, Limit>;
 
 type Key = (Way, Family, Purpose, Option<String>);
 
@@ -45,7 +50,7 @@ impl<'a> Analysis<'a> {
     /// Prepares a device. `interfaces`: names that questions will use besides those of the device.
     pub fn new(device: &'a Device, interfaces: &[NamePattern], limits: &Limits) -> Analysis<'a> {
         let space = Space::new(device, interfaces);
-        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()) }
+        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()), fates: OnceLock::new() }
     }
 
     /// The program of a way, built once.
@@ -61,6 +66,11 @@ impl<'a> Analysis<'a> {
         });
         lock().insert(key, built.clone());
         Ok(built)
+    }
+
+    /// The fate of every rule, found once.
+    pub fn fates(&self) -> Result<&BTreeMap<Line, fates::Fate>, Limit> {
+        self.fates.get_or_init(|| fates::fates(self)).as_ref().map_err(Clone::clone)
     }
 
     /// The ways and families on which a base chain hangs.

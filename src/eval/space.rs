@@ -107,6 +107,8 @@ impl Space {
                 rule.matcher.walk(&mut |m| match m {
                     Match::InSet { set, fields, span } => {
                         matched.extend(fields);
+                        // Keys by direction stand for ports and interfaces too.
+                        matched.extend([Field::Sport, Field::Dport, Field::Iif, Field::Oif]);
                         let key = (set.to_string(), fields.clone());
                         if !fixed.contains(&**set) && !of_sets.contains_key(&key) {
                             of_sets.insert(key, conditions.len() as u32);

@@ -1,6 +1,7 @@
 //! One packet walks the chains. Written a second time, independently of programs and cubes, and as simply as can be: every witness is replayed
 //! here before it is shown, and `trace` answers with it.
 
+use super::compile::{interface_of, port_of};
 use super::program::{Line, base_chains, before_tracking};
 use super::{Analysis, Space, Way};
 use crate::model::{
@@ -433,7 +434,8 @@ impl Walker<'_> {
         let mut inside = false;
         if let Some(set) = self.device.set(name) {
             for element in &set.elements {
-                let hit = element.values.iter().zip(fields).all(|(v, f)| self.value_is(v, *f));
+                let fits = element.values.len() <= fields.len();
+                let hit = fits && element.values.iter().zip(fields).all(|(v, f)| self.value_is(v, *f));
                 if hit {
                     inside = !element.excluded;
                 }
@@ -451,10 +453,9 @@ impl Walker<'_> {
             SetValue::Any => true,
             SetValue::Address(family, set) => *family == self.family && set.contains(at(field)),
             SetValue::Number(set) => set.contains(at(field)),
-            SetValue::Interface(p) => self.space.interfaces(p).contains(at(field)),
+            SetValue::Interface(p) => self.space.interfaces(p).contains(at(interface_of(field))),
             SetValue::Service(protocol, rest) => {
-                at(Field::Proto) == u128::from(*protocol)
-                    && rest.as_ref().is_none_or(|(f, set)| set.contains(at(if *f == Field::Icmp { Field::Icmp } else { field })))
+                at(Field::Proto) == u128::from(*protocol) && rest.as_ref().is_none_or(|(kind, set)| set.contains(at(port_of(*kind, field))))
             }
         }
     }

@@ -41,6 +41,9 @@ pub struct Device {
     pub conditions: Conditions,
     /// VPN tunnels: one per WireGuard interface or OpenVPN configuration.
     pub tunnels: Vec<Tunnel>,
+    /// The export shows every packet filter of the device (`nft list ruleset` does; `iptables-save` shows IPv4 only), so that a hook
+    /// without chains lets everything pass. Else nothing is known of such a hook.
+    pub exhaustive: bool,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
 }
@@ -68,6 +71,7 @@ impl Device {
         self.settings.extend(other.settings);
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
+        self.exhaustive |= other.exhaustive;
         if self.hostname.is_none() {
             self.hostname = other.hostname;
         }

@@ -20,10 +20,10 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use crate::checks::{Check, Kind, Service, Site, Spec, Workers, World, Zone};
+use crate::checks::{Analyses, Check, Kind, Service, Site, Spec, Workers, World, Zone};
 use crate::diag::{CheckResult, Finding, Label, Severity};
 use crate::model::Device;
-use crate::source::{FileId, Place, Redactor, Sources, Span};
+use crate::source::{FileId, Limits, Place, Redactor, Sources, Span};
 
 /// Version of the language that this program reads.
 pub const VERSION: u64 = 1;
@@ -96,6 +96,7 @@ impl Baseline {
             exported,
             sources,
             redactor,
+            analyses: Analyses::new(devices, Limits::default()),
         }
     }
 

@@ -73,7 +73,7 @@ impl Profile {
     }
 }
 
-pub(super) fn weak(run: &mut Run<'_>, profile: &Profile) {
+pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
     for (device, tunnel) in run.tunnels(|_| true) {
         // WireGuard has one set of algorithms (Curve25519, ChaCha20-Poly1305, BLAKE2s), and nothing to negotiate.
         if tunnel.kind == TunnelKind::WireGuard {

@@ -17,7 +17,7 @@ pub(super) fn peer_name(peer: &Peer) -> String {
     }
 }
 
-pub(super) fn minimal_allowed_ips(run: &mut Run<'_>) {
+pub(super) fn minimal_allowed_ips(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(|t| is_server(t) && t.kind == TunnelKind::WireGuard) {
         for peer in &tunnel.peers {
             for (net, span) in &peer.allowed {
@@ -45,13 +45,13 @@ pub(super) fn minimal_allowed_ips(run: &mut Run<'_>) {
 
 /// A network behind a peer that the baseline knows: a zone has exactly this prefix among its addresses, and does not itself lie behind a
 /// tunnel of whoever connects (as a pool of client addresses does).
-fn is_site(run: &Run<'_>, family: Family, lo: u128, hi: u128) -> bool {
+fn is_site(run: &Run<'_, '_>, family: Family, lo: u128, hi: u128) -> bool {
     run.world.zones.iter().any(|z| !z.internet && z.through.is_empty() && z.addresses(family).intervals().contains(&(lo, hi)))
 }
 
 /// WireGuard sends each packet to the peer with the longest prefix; the same prefix twice belongs to the peer that was configured last
 /// (wg(8), `allowed-ips`).
-pub(super) fn no_overlapping_allowed_ips(run: &mut Run<'_>) {
+pub(super) fn no_overlapping_allowed_ips(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(|t| t.kind == TunnelKind::WireGuard) {
         let mut all: Vec<(Family, u128, std::cmp::Reverse<u128>, usize, Span)> = Vec::new();
         for (i, peer) in tunnel.peers.iter().enumerate() {
@@ -94,7 +94,7 @@ struct Use<'w> {
     what: String,
 }
 
-pub(super) fn unique_keys(run: &mut Run<'_>) {
+pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
     // The same private key has the same label; the public key of each end is compared as text, so that a key also counts where only one
     // of its ends shows the private part.
     let mut private: BTreeMap<String, Vec<Use<'_>>> = BTreeMap::new();

@@ -127,14 +127,14 @@ impl Check for Vpn {
 }
 
 /// A check at work.
-struct Run<'w> {
-    world: &'w World<'w>,
+struct Run<'w, 'a> {
+    world: &'w World<'a>,
     devices: Vec<&'w Device>,
     outcome: Outcome,
     considered: BTreeSet<&'w str>,
 }
 
-impl<'w> Run<'w> {
+impl<'w> Run<'w, '_> {
     /// The tunnels of the devices that the check is about, and notes that these devices are looked at.
     fn tunnels(&mut self, wanted: impl Fn(&Tunnel) -> bool) -> Vec<(&'w Device, &'w Tunnel)> {
         let tunnels = self.devices.iter().flat_map(|d| d.tunnels.iter().map(move |t| (*d, t)));

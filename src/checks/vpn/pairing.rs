@@ -9,7 +9,7 @@ use crate::diag::{Finding, Label};
 use crate::model::{Device, Peer, Tunnel, TunnelKind};
 use crate::net::{format_interval, prefix_bounds};
 
-pub(super) fn paired(run: &mut Run<'_>) {
+pub(super) fn paired(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
         match tunnel.kind {
             TunnelKind::WireGuard => wireguard_client(run, device, tunnel),
@@ -33,7 +33,7 @@ pub(super) fn paired(run: &mut Run<'_>) {
     }
 }
 
-fn wireguard_client(run: &mut Run<'_>, device: &Device, tunnel: &Tunnel) {
+fn wireguard_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
     let servers = run.everywhere(|t| t.kind == TunnelKind::WireGuard && !std::ptr::eq(t, tunnel) && !t.peers.is_empty());
     let servers: Vec<_> = servers.into_iter().filter(|(_, t)| is_server(t) || !is_client(t) || t.listen.is_some()).collect();
     for peer in &tunnel.peers {
@@ -94,7 +94,7 @@ fn wireguard_client(run: &mut Run<'_>, device: &Device, tunnel: &Tunnel) {
     }
 }
 
-fn openvpn_client(run: &mut Run<'_>, device: &Device, tunnel: &Tunnel) {
+fn openvpn_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
     let servers = run.everywhere(|t| is_openvpn(t) && is_server(t));
     let ends: Vec<_> = tunnel.peers.iter().filter_map(|p| p.endpoint.as_ref()).collect();
     let label = ends.first().map_or_else(|| run.head(tunnel.span, ""), |e| Label::new(e.span, ""));
@@ -118,7 +118,7 @@ fn openvpn_client(run: &mut Run<'_>, device: &Device, tunnel: &Tunnel) {
 }
 
 /// Judges that a peer of a server belongs to somebody.
-fn server_peer(run: &mut Run<'_>, device: &Device, tunnel: &Tunnel, peer: &Peer) {
+fn server_peer(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel, peer: &Peer) {
     let name = peer_name(peer);
     let key = peer.public_key.as_ref();
     let label = match key {

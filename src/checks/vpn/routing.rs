@@ -17,7 +17,7 @@ enum Pushed<'w> {
 }
 
 /// Who pushes to an OpenVPN client: the server that was read and listens on the port to which the client connects.
-fn pushed<'w>(run: &Run<'w>, tunnel: &Tunnel) -> Pushed<'w> {
+fn pushed<'w>(run: &Run<'w, '_>, tunnel: &Tunnel) -> Pushed<'w> {
     let Some(pull) = tunnel.setting("pull") else { return Pushed::Nothing };
     if !is_openvpn(tunnel) || tunnel.setting("route-nopull").is_some() {
         return Pushed::Nothing;
@@ -62,7 +62,7 @@ fn routes<'w>(tunnel: &'w Tunnel, pushed: &Pushed<'w>) -> Vec<&'w VpnRoute> {
     }
 }
 
-pub(super) fn full_tunnel(run: &mut Run<'_>) {
+pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
     let tunnels = run.tunnels(is_client);
     for group in tunnels.chunk_by(|a, b| a.0.name == b.0.name) {
         let device = group[0].0;
@@ -127,7 +127,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_>) {
 }
 
 /// What must go through the tunnel, and whether the baseline declares it.
-fn wanted(run: &Run<'_>, family: Family) -> (Ranges, bool) {
+fn wanted(run: &Run<'_, '_>, family: Family) -> (Ranges, bool) {
     let everything = Ranges::interval(0, family.max_address());
     let Some(workers) = &run.world.workers else { return (everything, false) };
     if workers.tunnelled.is_empty() {
@@ -148,7 +148,7 @@ fn wanted(run: &Run<'_>, family: Family) -> (Ranges, bool) {
 
 /// Where a part is declared, a tunnel that takes other parts too is not what was declared; taking everything is, and so is the tunnel's own
 /// network with its name servers.
-fn more_than_declared(run: &mut Run<'_>, device: &Device, group: &[(&Device, &Tunnel)], all: &[&VpnRoute]) {
+fn more_than_declared(run: &mut Run<'_, '_>, device: &Device, group: &[(&Device, &Tunnel)], all: &[&VpnRoute]) {
     for family in Family::BOTH {
         let (declared, is_declared) = wanted(run, family);
         let takes = routed(all, family);
@@ -259,7 +259,7 @@ fn only_local(matcher: &Match) -> bool {
     }
 }
 
-pub(super) fn dns_through_tunnel(run: &mut Run<'_>) {
+pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
         let source = pushed(run, tunnel);
         let routes = routes(tunnel, &source);

@@ -7,7 +7,7 @@ use crate::model::CryptoUse;
 
 /// Without one of these any certificate of the same authority, that of another client too, passes for the server's (openvpn(8),
 /// `--remote-cert-tls`, "man-in-the-middle").
-pub(super) fn verify_server(run: &mut Run<'_>) {
+pub(super) fn verify_server(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
         let ways =
             ["remote-cert-tls", "verify-x509-name", "remote-cert-eku", "remote-cert-ku", "ns-cert-type", "tls-remote", "peer-fingerprint"];
@@ -32,7 +32,7 @@ pub(super) fn verify_server(run: &mut Run<'_>) {
     }
 }
 
-pub(super) fn tls_auth(run: &mut Run<'_>) {
+pub(super) fn tls_auth(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(|_| true) {
         let ways = ["tls-crypt-v2", "tls-crypt", "tls-auth"];
         if !is_openvpn(tunnel) || is_static_key(tunnel) || ways.iter().any(|w| tunnel.setting(w).is_some()) {
@@ -46,7 +46,7 @@ pub(super) fn tls_auth(run: &mut Run<'_>) {
 }
 
 /// Compression before encryption shows through the length of packets what is in them (VORACLE; openvpn(8), `--compress`).
-pub(super) fn no_compression(run: &mut Run<'_>) {
+pub(super) fn no_compression(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(|_| true) {
         let offered = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Compression).map(|o| (o.name.clone(), o.span));
         let allowed =
@@ -59,11 +59,11 @@ pub(super) fn no_compression(run: &mut Run<'_>) {
     }
 }
 
-pub(super) fn no_duplicate_cn(run: &mut Run<'_>) {
+pub(super) fn no_duplicate_cn(run: &mut Run<'_, '_>) {
     forbidden(run, "duplicate-cn", "several clients may use one certificate at the same time");
 }
 
-pub(super) fn client_isolation(run: &mut Run<'_>) {
+pub(super) fn client_isolation(run: &mut Run<'_, '_>) {
     // Traffic between WireGuard peers passes the forward hook, and so is a matter of rules.
     for (device, tunnel) in run.tunnels(|t| is_server(t) && is_openvpn(t)) {
         if let Some(setting) = tunnel.setting("client-to-client") {
@@ -73,7 +73,7 @@ pub(super) fn client_isolation(run: &mut Run<'_>) {
     }
 }
 
-fn forbidden(run: &mut Run<'_>, name: &str, message: &str) {
+fn forbidden(run: &mut Run<'_, '_>, name: &str, message: &str) {
     for (device, tunnel) in run.tunnels(is_server) {
         if let Some(setting) = tunnel.setting(name) {
             run.say(device, name, Finding::new(message, Label::new(setting.span, "")));

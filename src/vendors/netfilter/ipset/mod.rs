@@ -52,12 +52,16 @@ fn detect(file: &SourceFile) -> Option<Detection> {
         end -= 1;
     }
     let text = file.text.get(..end).unwrap_or("");
-    let (mut creates, mut rules, mut name, mut kind, mut members) = (0, 0, false, false, false);
+    let (mut creates, mut rules, mut other, mut lines) = (0, 0, 0, 0);
+    let (mut name, mut kind, mut members) = (false, false, false);
     for line in text.lines() {
         let line = line.trim();
-        if line.starts_with("create ") && is_statement(line) {
-            creates += 1;
+        if is_statement(line) {
+            creates += usize::from(line.starts_with("create "));
+        } else if !line.is_empty() && !line.starts_with('#') {
+            other += 1;
         }
+        lines += 1;
         if ["-A ", "-P ", "-I ", "*filter", "*nat", "iptables "].iter().any(|s| line.starts_with(s)) {
             rules += 1;
         }
@@ -69,6 +73,7 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     match () {
         // Then it is a file of iptables that brings its sets along; that reader reads them as well.
         _ if creates > 0 && rules > 0 => found(Confidence::Weak, "has `create` lines of ipset, and rules"),
+        _ if creates > 0 && other * 4 > lines => found(Confidence::Weak, "has `create` lines of ipset among others"),
         _ if creates > 0 => found(Confidence::Certain, "has `create NAME TYPE` lines of ipset save"),
         _ if name && kind && members => found(Confidence::Certain, "has Name, Type and Members as ipset list prints them"),
         _ => None,

@@ -51,10 +51,17 @@ impl<'t> RuleReader<'t, '_, '_, '_> {
                 }
             }
             ("tcp" | "udp" | "udplite" | "sctp" | "dccp", "sport" | "source-port" | "dport" | "destination-port") => {
-                self.transport_used();
                 let field = if option.starts_with('s') { Field::Sport } else { Field::Dport };
                 match (values::port_range(value, ':', self.protocol), self.protocol) {
-                    (Some(ports), Some(_)) => self.push(Match::field(field, ports, negated)),
+                    // Every port: no more than asking for the module.
+                    (Some(ports), Some(_)) if ports.count() == 1 << 16 && !negated => {
+                        self.transport_asked();
+                        true
+                    }
+                    (Some(ports), Some(_)) => {
+                        self.transport_used();
+                        self.push(Match::field(field, ports, negated))
+                    }
                     _ => false,
                 }
             }

@@ -54,6 +54,16 @@ pub(super) enum ChainRef {
     None,
 }
 
+/// Whether a transport module (`-m tcp` and its like) takes part in a rule.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    No,
+    /// Only by its name.
+    Asked,
+    /// By an option.
+    Used,
+}
+
 /// An opaque module with the options collected for it so far.
 struct Group {
     module: String,
@@ -77,11 +87,10 @@ pub(super) struct RuleReader<'t, 'a, 's, 'c> {
     fragment: Match,
     pub(super) parts: Vec<Match>,
     groups: Vec<Group>,
-    /// The group that takes unknown options: of a module that is not known, right after its `-m`.
+    /// The group that takes unknown options: that of the last module that is not known.
     open: Option<usize>,
     loaded: Vec<&'static Module>,
-    /// Transport modules asked for by `-m` of which no option was used yet.
-    bare_transport: bool,
+    transport: Transport,
     target: Option<Target<'t>>,
     pub(super) comment: Option<String>,
     packets: Option<u64>,
@@ -107,7 +116,7 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
             groups: Vec::new(),
             open: None,
             loaded: Vec::new(),
-            bare_transport: false,
+            transport: Transport::No,
             target: None,
             comment: None,
             packets: None,
@@ -207,9 +216,6 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     /// Options that belong to no module.
     fn common(&mut self, short: &str, attached: Option<&'t str>, mut negated: bool) {
-        if !matches!(short, "-w" | "-W" | "-v" | "-n") {
-            self.open = None;
-        }
         match short {
             "-m" => match self.argument(attached, &mut negated) {
                 Some(name) => self.load(name),
@@ -322,7 +328,7 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
                         per_rule: m.precision == Precision::PerRule,
                     });
                 } else if matches!(m.name, "tcp" | "udp" | "udplite" | "sctp" | "dccp" | "icmp" | "icmp6") {
-                    self.bare_transport = true;
+                    self.transport_asked();
                 }
                 // Several `-m set` are several matches, which hold their options apart by order alone.
                 if !self.loaded.iter().any(|l| l.name == m.name) || self.loaded.last().is_none_or(|l| l.name != m.name) {
@@ -390,9 +396,16 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
         self.parts.push(m);
     }
 
-    /// Options that `-m tcp` and its like own count as a use of it.
+    /// A transport module is asked for, which by itself excludes later fragments.
+    pub(super) fn transport_asked(&mut self) {
+        if self.transport == Transport::No {
+            self.transport = Transport::Asked;
+        }
+    }
+
+    /// An option of a transport module says something of a header that later fragments do not have.
     pub(super) fn transport_used(&mut self) {
-        self.bare_transport = false;
+        self.transport = Transport::Used;
     }
 
     fn addresses(&mut self, field: Field, option: &str, value: &str, negated: bool) -> Match {
@@ -436,7 +449,7 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
     }
 
     fn finish(mut self) -> Lowered {
-        if self.bare_transport && self.context.family == Family::V4 {
+        if self.transport == Transport::Asked {
             // The transport modules never match later fragments, even without options of their own (`tcp_mt` in xt_tcpudp.c).
             self.parts.push(Match::Field(Field::Fragment, Ranges::interval(0, 1)));
         }

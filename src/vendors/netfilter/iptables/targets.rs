@@ -265,7 +265,25 @@ fn copy_mark(target: &Target<'_>, from: Field, to: Field) -> Effect {
 /// The answer of REJECT: what is written, else the default of libipt_REJECT.c and libip6t_REJECT.c.
 fn reject_with(target: &Target<'_>, family: Family) -> String {
     let default = if family == Family::V4 { "icmp-port-unreachable" } else { "icmp6-port-unreachable" };
-    target.value("reject-with").filter(|v| !v.is_empty()).unwrap_or(default).to_owned()
+    let written = target.value("reject-with").filter(|v| !v.is_empty()).unwrap_or(default);
+    let full = match (family, written) {
+        (_, "tcp-rst") => "tcp-reset",
+        (Family::V4, "net-unreach") => "icmp-net-unreachable",
+        (Family::V4, "host-unreach") => "icmp-host-unreachable",
+        (Family::V4, "proto-unreach") => "icmp-proto-unreachable",
+        (Family::V4, "port-unreach") => "icmp-port-unreachable",
+        (Family::V4, "net-prohib") => "icmp-net-prohibited",
+        (Family::V4, "host-prohib") => "icmp-host-prohibited",
+        (Family::V4, "admin-prohib") => "icmp-admin-prohibited",
+        (Family::V6, "no-route") => "icmp6-no-route",
+        (Family::V6, "adm-prohibited") => "icmp6-adm-prohibited",
+        (Family::V6, "addr-unreach") => "icmp6-addr-unreachable",
+        (Family::V6, "port-unreach") => "icmp6-port-unreachable",
+        (Family::V6, "policy-fail") => "icmp6-policy-fail",
+        (Family::V6, "reject-route") => "icmp6-reject-route",
+        _ => written,
+    };
+    full.to_owned()
 }
 
 fn translation(target: &Target<'_>, family: Family) -> Option<Translation> {

@@ -49,8 +49,9 @@ pub(super) fn split<'a>(text: &'a str, start: usize, end: usize, quoting: Quotin
             i += 1;
             continue;
         }
-        if shell && b == b'\\' && (at(i + 1) == Some(b'\n') || (at(i + 1) == Some(b'\r') && at(i + 2) == Some(b'\n'))) {
-            i += 2;
+        // A backslash at the end of a line joins the next one.
+        if shell && b == b'\\' && matches!(at(i + 1), None | Some(b'\n' | b'\r')) {
+            i += 1;
             continue;
         }
         if shell && matches!(b, b'#' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')') {
@@ -61,7 +62,8 @@ pub(super) fn split<'a>(text: &'a str, start: usize, end: usize, quoting: Quotin
             return i;
         }
         let token = word(text, i, end, shell);
-        i = token.end;
+        // Forward in any case: nothing that a word begins with may stop the reading.
+        i = token.end.max(i + 1);
         out.push(token);
     }
     end
@@ -85,7 +87,7 @@ fn word(text: &str, start: usize, end: usize, shell: bool) -> Token<'_> {
             i = quote(bytes, i, end, |from, to| text.push_str(get(from, to)));
             segment = i;
         } else if shell && b == b'\\' {
-            if matches!(bytes.get(i + 1), Some(b'\n' | b'\r')) {
+            if i + 1 >= end || matches!(bytes.get(i + 1), Some(b'\n' | b'\r')) {
                 break;
             }
             owned.get_or_insert_with(String::new).push_str(get(segment, i));

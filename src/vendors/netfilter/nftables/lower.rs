@@ -252,6 +252,12 @@ impl<'a> Lowering<'_, '_, 'a> {
         match m {
             Match::All(v) => draft.matches.extend(v),
             Match::Any => {}
+            // An address says its family: whoever says both says nothing more.
+            Match::Family(f) if draft.matches.iter().take(LONG_RULE).any(|m| matches!(m, Match::Address(_, g, _) if *g == f)) => {}
+            Match::Address(field, family, set) => {
+                draft.matches.retain(|m| *m != Match::Family(family));
+                draft.matches.push(Match::Address(field, family, set));
+            }
             Match::Field(field, set) => {
                 // `icmp type 3 icmp code 1`: one field, both at once.
                 let same = draft.matches.iter_mut().take(LONG_RULE).find_map(|m| match m {

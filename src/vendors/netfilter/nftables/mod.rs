@@ -54,6 +54,11 @@ pub static NFTABLES: Format = Format {
     includes: Some(includes),
 };
 
+/// Words that a ruleset may begin with.
+const FIRST_WORDS: &[&str] = &[
+    "table", "flush", "add", "create", "insert", "delete", "destroy", "define", "include", "chain", "type", "set", "map", "element", "list",
+];
+
 /// How much of a file is looked at.
 const LOOK: usize = 64 << 10;
 
@@ -69,6 +74,9 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     if text.lines().next().is_some_and(|l| l.starts_with("#!") && l.contains("nft")) {
         return Some(Detection { confidence: Confidence::Certain, why: "is a script of nft" });
     }
+    // A ruleset that is part of something else (a test, a template) begins with that.
+    let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or("");
+    let begins = first.split([' ', '\t']).next().is_some_and(|w| FIRST_WORDS.contains(&w));
     let (mut table, mut chain, mut command, mut define) = (false, false, false, false);
     for line in text.lines() {
         let line = line.trim_start();
@@ -90,7 +98,7 @@ fn detect(file: &SourceFile) -> Option<Detection> {
         }
     }
     let confidence = match (table, chain, command, define) {
-        (true, true, _, _) | (true, _, true, _) => Confidence::Certain,
+        (true, true, _, _) | (true, _, true, _) if begins => Confidence::Certain,
         (true, ..) | (_, _, true, _) => Confidence::Strong,
         (_, true, _, _) => Confidence::Strong,
         (_, _, _, true) => Confidence::Weak,

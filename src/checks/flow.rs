@@ -1,0 +1,305 @@
+//! Who may reach what: nobody but these, or certainly these.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::body::{self, OneOrMany};
+use super::place::{cross, doubt, from_zone, interfaces, label, of_service, opening, to_zone, unsolicited, without, witness};
+use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
+use crate::diag::{Finding, Label};
+use crate::eval::flow::{Hit, Query, Want, hits};
+use crate::eval::{Analysis, Limit, Way};
+use crate::model::Device;
+use crate::net::{Family, Ranges, prefix_bounds};
+use crate::packets::Cube;
+
+/// The kind.
+pub static FLOW: Kind = Kind { id: "flow", page: include_str!("flow.md"), parse, schema: body::schema_of::<Body> };
+
+/// A flow and what must become of it.
+#[derive(Deserialize, JsonSchema, Clone)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    /// Where from: a zone, `any`, or `untrusted` (the zones that are the internet).
+    #[serde(default)]
+    from: OneOrMany<String>,
+    /// Where to: a zone, `any`, or `firewall` (the device itself).
+    to: String,
+    /// Services by name or as `tcp/443`; `any`, `cleartext` or `admin`.
+    #[serde(default)]
+    service: OneOrMany<String>,
+    /// The only flows that may pass; everything else to `to` must not.
+    only: Option<Vec<Exception>>,
+    /// Flows that are left out of account.
+    #[serde(default)]
+    except: Vec<Exception>,
+    /// Whether the flow must pass, or must not.
+    must: Option<Must>,
+}
+
+/// A flow by where it comes from and its service.
+#[derive(Deserialize, JsonSchema, Clone)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    /// Zones; none: from anywhere.
+    #[serde(default)]
+    from: OneOrMany<String>,
+    /// Services; none: any.
+    #[serde(default)]
+    service: OneOrMany<String>,
+}
+
+/// What must become of a flow.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Must {
+    /// It must pass.
+    Pass,
+    /// It must not.
+    Drop,
+}
+
+fn parse(value: &serde_yaml::Value, names: &Names) -> Result<Box<dyn Check>, BodyError> {
+    let body: Body = body::read(value)?;
+    let from = |list: &OneOrMany<String>, path: &str| zones(list, path, names);
+    from(&body.from, "from")?;
+    if !["any", "firewall"].contains(&body.to.as_str()) {
+        names.zone(&body.to, "to")?;
+    }
+    services_of(&body.service, "service", names)?;
+    for (key, list) in [("only", body.only.as_deref().unwrap_or(&[])), ("except", &body.except)] {
+        for (i, e) in list.iter().enumerate() {
+            from(&e.from, &format!("{key}[{i}].from"))?;
+            services_of(&e.service, &format!("{key}[{i}].service"), names)?;
+        }
+    }
+    if body.only.is_some() && (body.must.is_some() || !body.from.0.is_empty() || !body.service.0.is_empty()) {
+        let message = "\"only\" stands alone with \"to\": it says itself who may use which service".to_owned();
+        return Err(BodyError { path: "only".into(), message });
+    }
+    Ok(Box::new(body))
+}
+
+fn at(list: &OneOrMany<String>, path: &str, i: usize) -> String {
+    if list.0.len() == 1 { path.to_owned() } else { format!("{path}[{i}]") }
+}
+
+fn zones(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<(), BodyError> {
+    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "untrusted"].contains(&n.as_str())) {
+        names.zone(name, &at(list, path, i))?;
+    }
+    Ok(())
+}
+
+fn services_of(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<(), BodyError> {
+    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "cleartext", "admin"].contains(&n.as_str())) {
+        if services::service_ports(name).is_err() {
+            names.service(name, &at(list, path, i))?;
+        }
+    }
+    Ok(())
+}
+
+impl Check for Body {
+    fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (device, ways) in devices(world, spec, &self.to) {
+            let Some(analysis) = world.analysis(&device.name) else { continue };
+            outcome.considered.push(device.name.clone());
+            for way in ways {
+                for family in Family::BOTH {
+                    match self.judge(world, spec, analysis, way, family) {
+                        Ok(findings) => outcome.findings.extend(findings),
+                        Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
+                    }
+                }
+            }
+        }
+        outcome
+    }
+}
+
+impl Body {
+    fn judge(&self, world: &World<'_>, spec: &Spec, analysis: &Analysis<'_>, way: Way, family: Family) -> Result<Vec<Finding>, Limit> {
+        if let Some(answer) = unexported(analysis, spec, way, family) {
+            return Ok(answer);
+        }
+        let target = world.zone(&self.to);
+        let to = match target {
+            Some(zone) => to_zone(analysis, zone, way, family),
+            None => vec![Cube::any()],
+        };
+        let mut except = Vec::new();
+        for e in self.only.iter().flatten().chain(&self.except) {
+            let from = sources(world, analysis, &e.from, family);
+            except.extend(cross(&from, &service_cubes(world, &e.service, family)));
+        }
+        let mut arriving = sources(world, analysis, &self.from, family);
+        if let (Some(zone), true) = (target, self.must != Some(Must::Pass)) {
+            // Within the zone no firewall stands between.
+            arriving = without(&arriving, &inside(analysis, zone, family), family);
+        }
+        let deciding = without(&cross(&to, &service_cubes(world, &self.service, family)), &except, family);
+        if arriving.is_empty() || deciding.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (want, state) = match self.must {
+            Some(Must::Pass) => (Want::Blocked, opening(family)),
+            _ => (Want::Accepted, unsolicited(family)),
+        };
+        let arriving = cross(&arriving, &[state]);
+        let found = hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
+        Ok(found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect())
+    }
+
+    fn finding(&self, world: &World<'_>, spec: &Spec, analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> Finding {
+        let goal = match (self.to.as_str(), way) {
+            ("firewall", _) => "the firewall itself".to_owned(),
+            ("any", Way::Forward) => "what is behind the firewall".to_owned(),
+            (zone, _) => zone.to_owned(),
+        };
+        let who = match self.from.0.as_slice() {
+            [] => "somebody else".to_owned(),
+            [one] if one == "any" => "anybody".to_owned(),
+            [one] if one == "untrusted" => "the internet".to_owned(),
+            list => list.join(", "),
+        };
+        let line = analysis.line_words(hit.line);
+        let words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
+        let (message, text) = if self.must == Some(Must::Pass) {
+            (format!("{who} cannot reach {goal} with {words} ({})", family.name()), format!("{line} stops it"))
+        } else {
+            (format!("{who} can reach {goal} with {words} ({})", family.name()), format!("{line} lets it through"))
+        };
+        let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
+        finding.subject = format!("{} {} {} {line}", analysis.device.name, way.name(), family.name());
+        finding.witness = Some(witness(world, analysis, hit, way, family));
+        doubt(analysis, hit, finding)
+    }
+}
+
+/// The devices that stand in the way of the flow, and the ways through them.
+pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
+    let chosen = select::devices(world, spec).into_iter();
+    let chosen = chosen.filter(|d| d.has_filter() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
+    let chosen: Vec<&Device> = chosen.collect();
+    if to == "firewall" {
+        return chosen.into_iter().map(|d| (d, vec![Way::Input])).collect();
+    }
+    let target = world.zone(to);
+    // Devices to which the target is connected stand in front of it; where none is known, any may.
+    let near: Vec<&Device> = chosen.iter().copied().filter(|d| target.is_some_and(|z| connected(d, z))).collect();
+    let front = if near.is_empty() { chosen.clone() } else { near };
+    let mut out = Vec::new();
+    for device in chosen {
+        let mut ways = Vec::new();
+        if target.is_some_and(|z| owns(device, z)) {
+            ways.push(Way::Input);
+        }
+        if front.iter().any(|d| d.name == device.name) && forwards(world, device) {
+            ways.push(Way::Forward);
+        }
+        if !ways.is_empty() {
+            out.push((device, ways));
+        }
+    }
+    out
+}
+
+/// Packets from each of the named places; from anywhere if none is named.
+fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family) -> Vec<Cube> {
+    if list.0.is_empty() || list.0.iter().any(|n| n == "any") {
+        return vec![Cube::any()];
+    }
+    let named = |n: &String| -> Vec<&Zone> {
+        if n == "untrusted" { world.zones.iter().filter(|z| z.internet).collect() } else { world.zone(n).into_iter().collect() }
+    };
+    list.0.iter().flat_map(named).flat_map(|z| from_zone(analysis, z, family)).collect()
+}
+
+/// Packets whose source is the zone itself (by interface too, where that is known).
+fn inside(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+    if zone.internet || zone.addresses(family).is_empty() {
+        return Vec::new();
+    }
+    from_zone(analysis, zone, family)
+}
+
+/// Packets of each of the named services; of any if none is named.
+fn service_cubes(world: &World<'_>, list: &OneOrMany<String>, family: Family) -> Vec<Cube> {
+    if list.0.is_empty() || list.0.iter().any(|n| n == "any") {
+        return vec![Cube::any()];
+    }
+    let mut out = Vec::new();
+    for name in &list.0 {
+        let group: Vec<&str> = match name.as_str() {
+            "cleartext" => services::CLEARTEXT.to_vec(),
+            "admin" => services::ADMIN.to_vec(),
+            one => vec![one],
+        };
+        for one in group {
+            match (world.services.get(one), services::service_ports(one)) {
+                (Some(s), _) => out.extend(of_service(s, family)),
+                (None, Ok(ports)) => {
+                    out.extend(of_service(&super::Service { name: one.into(), ports: vec![ports], encrypted: None, span: None }, family));
+                }
+                (None, Err(_)) => {}
+            }
+        }
+    }
+    out
+}
+
+/// Whether the zone's addresses are in a network of one of the device's interfaces (or behind one, as the baseline says).
+fn connected(device: &Device, zone: &Zone) -> bool {
+    zone.on.contains_key(&device.name)
+        || device.interfaces.iter().flatten().flat_map(|i| &i.addresses).any(|a| {
+            let (f, lo, hi) = prefix_bounds(*a);
+            hi > lo && !zone.internet && Ranges::interval(lo, hi).overlaps(zone.addresses(f))
+        })
+        || Family::BOTH.iter().any(|f| zone.internet && interfaces(device, zone, *f).is_some())
+}
+
+/// Whether an address of the zone is the device's own.
+fn owns(device: &Device, zone: &Zone) -> bool {
+    device.interfaces.iter().flatten().flat_map(|i| &i.addresses).any(|a| {
+        let (f, n) = crate::net::to_number(a.ip());
+        !zone.internet && zone.addresses(f).contains(n)
+    })
+}
+
+/// The answer for a way and family of which no rules were read: none is needed where the family is switched off, and nothing is known
+/// unless the export shows every filter that there is.
+pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family: Family) -> Option<Vec<Finding>> {
+    let device = analysis.device;
+    if switched_off(device, family) {
+        return Some(Vec::new());
+    }
+    if device.exhaustive || !crate::eval::program::base_chains(device, family, way).is_empty() {
+        return None;
+    }
+    let text = format!("no {} rules for {} were read", family.name(), way.name());
+    let cause = device_label(device, spec.span, format!("{text}: export them too (ip6tables-save, or nft list ruleset)"));
+    let finding = Finding::unknown(format!("{}: {text}", device.name), device_label(device, spec.span, ""), vec![cause]);
+    Some(vec![finding.on(&device.name).about(format!("{} {text}", device.name))])
+}
+
+/// Whether the device does not speak the family at all.
+pub(super) fn switched_off(device: &Device, family: Family) -> bool {
+    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "1");
+    family == Family::V6 && off("net.ipv6.conf.all.disable_ipv6")
+}
+
+/// Whether packets go through the device: it is named as a site's firewall, or has rules for it, and forwarding is not switched off.
+pub(super) fn forwards(world: &World<'_>, device: &Device) -> bool {
+    let named = world.sites.iter().any(|s| s.devices.contains(&device.name));
+    let rules = device.base_chains.iter().any(|b| b.hook == crate::model::Hook::Forward);
+    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "0");
+    (named || rules) && !(off("net.ipv4.ip_forward") && off("net.ipv6.conf.all.forwarding"))
+}
+
+/// A place in the configuration that stands for a device.
+pub(super) fn device_label(device: &Device, fallback: crate::source::Span, text: impl Into<String>) -> Label {
+    let span = device.base_chains.first().map(|b| device.chain(b.chain).span);
+    Label::new(span.or(device.tunnels.first().map(|t| t.span)).unwrap_or(fallback), text)
+}

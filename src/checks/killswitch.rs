@@ -1,0 +1,101 @@
+//! Nothing leaves a worker's device outside the tunnel, whether it is up or down.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::place::{cross, doubt, label, opening, without, witness};
+use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
+use crate::diag::Finding;
+use crate::eval::flow::{Query, Want, hits};
+use crate::eval::{Analysis, Limit, Way};
+use crate::model::{Device, NamePattern, Tunnel, TunnelRole};
+use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, parse_addr};
+use crate::packets::{Cube, Dim, Field};
+
+/// The kind.
+pub static KILLSWITCH: Kind = Kind { id: "killswitch", page: include_str!("killswitch.md"), parse, schema: body::schema_of::<Body> };
+
+/// Nothing to say: it applies to every remote worker's VPN client.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Body {}
+
+fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
+    let body: Body = body::read(value)?;
+    Ok(Box::new(body))
+}
+
+impl Check for Body {
+    fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
+        let mut outcome = Outcome::default();
+        let workers = select::devices(world, spec).into_iter().filter(|d| !spec.on.is_empty() || world.is_worker(&d.name));
+        for device in workers {
+            let clients: Vec<&Tunnel> = device.tunnels.iter().filter(|t| t.role != TunnelRole::Server).collect();
+            let (Some(first), Some(analysis)) = (clients.first(), world.analysis(&device.name)) else { continue };
+            outcome.considered.push(device.name.clone());
+            for family in Family::BOTH {
+                let setting = if family == Family::V4 { "kill-switch-v4" } else { "kill-switch-v6" };
+                if flow::switched_off(device, family) || clients.iter().any(|t| t.setting(setting).is_some()) {
+                    continue;
+                }
+                match judge(world, spec, analysis, &clients, first, family) {
+                    Ok(finding) => outcome.findings.extend(finding),
+                    Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
+                }
+            }
+        }
+        outcome
+    }
+}
+
+fn judge(
+    world: &World<'_>,
+    spec: &Spec,
+    analysis: &Analysis<'_>,
+    clients: &[&Tunnel],
+    first: &Tunnel,
+    family: Family,
+) -> Result<Option<Finding>, Limit> {
+    let device = analysis.device;
+    let public = if family == Family::V4 { PUBLIC4.clone() } else { PUBLIC6.clone() };
+    let through = clients.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let inner = through.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
+    let outside = inner.complement(Field::Oif.max(family));
+    let arriving: Vec<Cube> = Cube::of(Dim::field(Field::Oif), outside, family).into_iter().collect();
+    let deciding: Vec<Cube> = Cube::of(Dim::field(Field::Dst), public, family).into_iter().collect();
+    let deciding = without(&deciding, &allowed(device, clients, family), family);
+    let query = Query::new(Way::Output, family, Want::Accepted);
+    let found = hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
+    let Some(hit) = found.iter().find(|h| h.certain).or(found.first()) else { return Ok(None) };
+    let message = format!("{}: {} traffic leaves outside the VPN when the tunnel does not take it", device.name, family.name());
+    let line = analysis.line_words(hit.line);
+    let place = match analysis.span(hit.line) {
+        Some(_) => label(analysis, hit.line, spec.span, format!("{line} lets it out")),
+        None => crate::diag::Label::new(first.span, "nothing on this device filters what leaves it"),
+    };
+    let mut finding = Finding::new(message, place).on(&device.name).about(format!("{} {}", device.name, family.name()));
+    finding.count = found.len() as u32;
+    finding.witness = Some(witness(world, analysis, hit, Way::Output, family));
+    finding.related.push(crate::diag::Label::new(first.span, "the tunnel"));
+    Ok(Some(doubt(analysis, hit, finding)))
+}
+
+/// What must leave outside the tunnel for it to come up: the tunnel's own packets, and address configuration (DHCP: RFC 2131, RFC 8415).
+fn allowed(device: &Device, clients: &[&Tunnel], family: Family) -> Vec<Cube> {
+    let mut out = Vec::new();
+    let ports = |proto: u128, port: Ranges| {
+        Cube::of(Dim::field(Field::Proto), Ranges::single(proto), family).and_then(|c| c.with(Dim::field(Field::Dport), &port, family))
+    };
+    out.extend(ports(17, Ranges::from_values([67, 547])));
+    let _ = device;
+    for endpoint in clients.iter().flat_map(|t| &t.peers).filter_map(|p| p.endpoint.as_ref()) {
+        let Some(cube) = ports(u128::from(endpoint.protocol), Ranges::single(u128::from(endpoint.port))) else { continue };
+        match parse_addr(&endpoint.host) {
+            Some((f, n)) if f == family => out.extend(cube.with(Dim::field(Field::Dst), &Ranges::single(n), family)),
+            Some(_) => {}
+            // By name: the address is not known, so its port is let out to any.
+            None => out.push(cube),
+        }
+    }
+    out
+}

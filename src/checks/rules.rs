@@ -1,0 +1,180 @@
+//! Rules that do nothing, or too much.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
+use crate::diag::{Finding, Label};
+use crate::eval::fates::Fate;
+use crate::eval::{Analysis, Limit, Line};
+use crate::model::{Action, ChainId, Match};
+
+/// The kind.
+pub static RULES: Kind = Kind { id: "rules", page: include_str!("rules.md"), parse, schema: body::schema_of::<Body> };
+
+/// What to look for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    /// What to look for.
+    aspect: Aspect,
+}
+
+/// What to look for.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Aspect {
+    /// Rules that no packet gets to, because earlier ones, alone or together, take them all.
+    Shadowed,
+    /// Rules without which every packet would be treated the same.
+    Redundant,
+    /// Rules that accept every packet from anywhere to anywhere.
+    AnyToAny,
+    /// Things that the firewall would refuse to load.
+    InvalidRuleset,
+}
+
+fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
+    let body: Body = body::read(value)?;
+    Ok(Box::new(body))
+}
+
+impl Check for Body {
+    fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
+        let mut outcome = Outcome::default();
+        for device in select::devices(world, spec).into_iter().filter(|d| d.has_filter()) {
+            let Some(analysis) = world.analysis(&device.name) else { continue };
+            outcome.considered.push(device.name.clone());
+            match self.aspect {
+                Aspect::AnyToAny => any_to_any(analysis, &mut outcome.findings),
+                Aspect::InvalidRuleset => invalid(analysis, &mut outcome.findings),
+                Aspect::Shadowed | Aspect::Redundant => match analysis.fates() {
+                    Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
+                    Ok(fates) => {
+                        for (line, fate) in fates {
+                            self.rule(world, analysis, *line, fate, &mut outcome);
+                        }
+                    }
+                },
+            }
+        }
+        outcome
+    }
+}
+
+impl Body {
+    fn rule(&self, world: &World<'_>, analysis: &Analysis<'_>, line: Line, fate: &Fate, outcome: &mut Outcome) {
+        let Some(span) = analysis.span(line) else { return };
+        let chain = &analysis.device.chain(line.chain).name;
+        let name = analysis.line_words(line);
+        let text = world.redactor.show(world.sources.get(span.file), span);
+        let (message, by, how) = match (self.aspect, fate) {
+            (Aspect::Shadowed, Fate::Shadowed(by)) => {
+                // In a chain that is itself called from shadowed rules only, the call is to blame and is reported.
+                if !called(analysis, line.chain) {
+                    return;
+                }
+                let what = if by.len() > 1 { "the rules below together take" } else { "an earlier rule takes" };
+                (format!("{name} never applies: {what} all its packets"), by, "takes packets of it")
+            }
+            (Aspect::Shadowed, Fate::Empty) => {
+                let none = &Vec::new();
+                return self.push(
+                    analysis,
+                    line,
+                    format!("{name} never applies: no packet can match it here"),
+                    none,
+                    "",
+                    text,
+                    chain,
+                    outcome,
+                );
+            }
+            (Aspect::Redundant, Fate::Redundant(by)) => {
+                (format!("{name} changes nothing: without it every packet would be treated the same"), by, "treats its packets the same")
+            }
+            (_, Fate::Undecided) => {
+                outcome
+                    .incomplete
+                    .push(format!("{}: whether {name} ever applies could not be decided within the bound", analysis.device.name));
+                return;
+            }
+            _ => return,
+        };
+        self.push(analysis, line, message, by, how, text, chain, outcome);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one place that builds the finding")]
+    fn push(
+        &self,
+        analysis: &Analysis<'_>,
+        line: Line,
+        message: String,
+        by: &[Line],
+        how: &str,
+        text: String,
+        chain: &str,
+        outcome: &mut Outcome,
+    ) {
+        let Some(span) = analysis.span(line) else { return };
+        let mut finding = Finding::new(message, Label::new(span, "")).on(&analysis.device.name);
+        finding.subject = format!("{} {chain} {}", analysis.device.name, text.trim());
+        finding.related =
+            by.iter().filter_map(|l| analysis.span(*l).map(|s| Label::new(s, format!("{} {how}", analysis.line_words(*l))))).collect();
+        finding.related.truncate(12);
+        outcome.findings.push(finding);
+    }
+}
+
+/// Whether a chain hangs on a hook or is called by a rule that some packet gets to.
+fn called(analysis: &Analysis<'_>, chain: ChainId) -> bool {
+    let device = analysis.device;
+    let Ok(fates) = analysis.fates() else { return true };
+    device.base_chains.iter().any(|b| b.chain == chain)
+        || fates.iter().any(|(line, fate)| {
+            let rule = line.rule.and_then(|r| device.chain(line.chain).rules.get(r as usize));
+            matches!(fate, Fate::Live) && rule.is_some_and(|r| r.action == Action::Jump(chain) || r.action == Action::Goto(chain))
+        })
+}
+
+fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
+    let device = analysis.device;
+    let hooked: BTreeSet<ChainId> = device
+        .base_chains
+        .iter()
+        .filter(|b| !b.nat && matches!(b.hook, crate::model::Hook::Input | crate::model::Hook::Forward))
+        .map(|b| b.chain)
+        .collect();
+    for id in hooked {
+        let chain = device.chain(id);
+        for (i, rule) in chain.rules.iter().enumerate() {
+            if rule.enabled && rule.action == Action::Accept && rule.matcher == Match::Any {
+                let line = Line { chain: id, rule: Some(i as u32) };
+                let message = format!("{} accepts every packet from anywhere to anywhere", analysis.line_words(line));
+                findings.push(
+                    Finding::new(message, Label::new(rule.span, "no condition at all"))
+                        .on(&device.name)
+                        .about(format!("{} {}", device.name, chain.name)),
+                );
+            }
+        }
+    }
+}
+
+/// Rules that refer to what is not there. A set without definition is left to `unknown` where the sets were not exported; a call of an
+/// undefined chain was lowered to an opaque action whose text says so.
+fn invalid(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
+    let device = analysis.device;
+    for chain in &device.chains {
+        for rule in &chain.rules {
+            if let Action::Opaque(what) = &rule.action
+                && what.contains("undefined")
+            {
+                let message = format!("the firewall would refuse these rules: {what} in {}", chain.name);
+                findings.push(Finding::new(message, Label::new(rule.span, "")).on(&device.name).about(format!("{} {what}", device.name)));
+            }
+        }
+    }
+}
