@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use fwproof::checks::{KINDS, Names};
+use fwproof::checks::{KINDS, Kind, Names};
+
+/// A page that is no more than its title is still to be written.
+fn is_written(kind: &Kind) -> bool {
+    kind.page.lines().count() > 1
+}
 
 #[test]
 fn every_page_has_its_sections() {
-    for kind in KINDS.iter().filter(|k| !k.page.is_empty()) {
+    for kind in KINDS.iter().filter(|k| is_written(k)) {
         assert!(kind.page.starts_with(&format!("# {}\n", kind.id)), "{}", kind.id);
         for section in ["What it does", "Why", "Fields", "Fix", "References"] {
             assert!(kind.page.contains(&format!("\n## {section}\n")), "{}: {section}", kind.id);
@@ -23,7 +28,7 @@ fn every_example_can_be_written() {
         services: words(&["crm", "ssh", "https"]),
         devices: words(&["edge"]),
     };
-    for kind in KINDS.iter().filter(|k| !k.page.is_empty()) {
+    for kind in KINDS.iter().filter(|k| is_written(k)) {
         let mut examples = 0;
         for block in kind.page.split("```yaml\n").skip(1) {
             let text = block.split("```").next().unwrap();
@@ -47,7 +52,7 @@ fn kinds_are_in_order_and_their_ids_words() {
 
 #[test]
 fn a_wrong_body_is_an_error_and_no_panic() {
-    for kind in KINDS.iter().filter(|k| !k.page.is_empty()) {
+    for kind in KINDS.iter().filter(|k| is_written(k)) {
         for text in ["[]", "1", "nonsense", "{ nonsense: 1 }", "{ aspect: nonsense }", "", "{ owner: x }"] {
             let value: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
             assert!((kind.parse)(&value, &Names::default()).is_err(), "{}: {text}", kind.id);
