@@ -240,6 +240,14 @@ fn damaged(text: &str, at: usize, byte: u8) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+#[test]
+fn every_prefix_of_a_baseline_is_read_without_panic() {
+    let text = fs::read_to_string(fixtures().join("good.yaml")).unwrap();
+    for (end, _) in text.char_indices() {
+        let _ = load_text(&mut Sources::default(), "b.yaml", &text[..end], &Limits::default());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
