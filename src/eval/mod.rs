@@ -7,6 +7,7 @@
 //! * `solve`: who decides about a packet, and whether a packet of a region gets to an entry;
 //! * [`fates`]: which rules are live, shadowed, or redundant;
 //! * [`flow`]: the packets of a region that are accepted or denied, through address translation;
+//! * [`trace`]: packets as lines of JSON;
 //! * [`walk`]: the same semantics a second time, one packet at a time, written without any of the above.
 
 mod compile;
@@ -16,6 +17,7 @@ mod index;
 pub mod program;
 mod solve;
 pub mod space;
+pub mod trace;
 pub mod walk;
 pub mod words;
 
