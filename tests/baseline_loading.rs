@@ -191,8 +191,8 @@ fn a_file_that_is_not_there_is_an_error_without_a_place() {
 fn a_ruleset_says_what_it_needs() {
     let said = errors_of("use: customer-data\n");
     assert!(said[0].starts_with("b.yaml:3:6: customer-data needs a zone \"customer-data\": add it under `zones:`"), "{said:?}");
-    let said = errors_of("use: [remote-worker]\n");
-    assert!(said[0].contains("workers"), "{said:?}");
+    let said = errors_of("use: [remote-worker, estate]\n");
+    assert!(said[0].contains("workers") && said[1].contains("offices"), "{said:?}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn shipped_rulesets_are_complete_and_their_ids_unique() {
     fs::write(folder.path().join("staff.csv"), "name\nalice\n").unwrap();
     let uses: Vec<&str> = SHIPPED.iter().map(|s| s.id).collect();
     let text = format!(
-        "fwproof: 1\ntitle: t\nuse: [{}]\n{zones}estate: {{ sites: {{ here: {{ firewalls: 1 }} }}, workers: {{ roster: staff.csv }} }}\n",
+        "fwproof: 1\ntitle: t\nuse: [{}]\n{zones}estate: {{ sites: {{ here: {{ firewalls: 1 }} }}, workers: {{ roster: staff.csv, each: [host-firewall, vpn-client, kill-switch] }} }}\n",
         uses.join(", ")
     );
     fs::write(folder.path().join("b.yaml"), text).unwrap();

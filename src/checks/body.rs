@@ -4,6 +4,10 @@
 //! value by. Only a value without problems is handed to serde, whose own messages for nested data have no place. So a body type
 //! derives `Deserialize` and `JsonSchema`, says `deny_unknown_fields`, and uses neither `untagged` nor `flatten`.
 
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +23,7 @@ const MOST: usize = 100;
 ///
 /// # Errors
 /// The first of [`problems`].
-pub fn read<T: DeserializeOwned + JsonSchema>(value: &Value) -> Result<T, BodyError> {
+pub fn read<T: DeserializeOwned + JsonSchema + 'static>(value: &Value) -> Result<T, BodyError> {
     match problems(value, &schema_value::<T>()).into_iter().next() {
         Some(problem) => Err(problem),
         None => serde_yaml::from_value(value.clone()).map_err(|e| BodyError { path: String::new(), message: e.to_string() }),
@@ -32,8 +36,15 @@ pub fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// The schema of a type as one JSON value without references.
-pub fn schema_value<T: JsonSchema>() -> Json {
-    SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true).into_generator().into_root_schema_for::<T>().to_value()
+pub fn schema_value<T: JsonSchema + 'static>() -> Arc<Json> {
+    // Made once: a baseline has many entries of few types.
+    static MADE: LazyLock<Mutex<HashMap<TypeId, Arc<Json>>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let schema = made.entry(TypeId::of::<T>()).or_insert_with(|| {
+        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        Arc::new(settings.into_generator().into_root_schema_for::<T>().to_value())
+    });
+    Arc::clone(schema)
 }
 
 /// Everything about a value that its schema does not allow, at most a hundred things.
@@ -219,6 +230,7 @@ impl Found {
                 continue;
             }
             match &schema["additionalProperties"] {
+                Json::Bool(false) if self.problems.len() >= MOST => return,
                 Json::Bool(false) => {
                     self.path.push(Step::Key(key.to_owned()));
                     let text = match key {

@@ -72,6 +72,9 @@ pub(super) struct NeedsDoc {
     /// The baseline must say under `estate:` who works remotely.
     #[serde(default)]
     pub workers: bool,
+    /// The baseline must say under `estate:` which offices there are.
+    #[serde(default)]
+    pub sites: bool,
 }
 
 /// A place in the network.
@@ -153,7 +156,7 @@ pub(super) struct SiteDoc {
 pub(super) struct WorkersDoc {
     /// CSV file with a header line: name, device, role, platform, left; beside or below the baseline.
     pub roster: String,
-    /// What each must have.
+    /// What each must have; a host firewall and a VPN client if not said.
     #[serde(default)]
     pub each: OneOrMany<EachDoc>,
     /// How old an export may be: `30d`, `2 weeks`.
@@ -164,13 +167,15 @@ pub(super) struct WorkersDoc {
 }
 
 /// What a remote worker must have.
-#[derive(Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum EachDoc {
     /// A packet filter on the device.
     HostFirewall,
     /// A VPN client.
     VpnClient,
+    /// Nothing leaves the device beside the VPN.
+    KillSwitch,
 }
 
 /// A change to a check of a ruleset: one of the two.
@@ -205,6 +210,8 @@ pub(super) struct CheckDoc {
     /// Devices that it is about: names, patterns with `*`, `group:offices`, `group:workers`. Without it: all that its kind applies to.
     #[serde(default)]
     pub on: OneOrMany<String>,
+    /// A check about remote workers that applies only if the baseline asks for this under `estate: workers: each:`.
+    pub each: Option<EachDoc>,
 }
 
 /// A process control.

@@ -67,6 +67,8 @@ struct Loader<'a> {
     /// Ids of checks with where they are written.
     ids: BTreeMap<String, Span>,
     attested: BTreeMap<String, Attested>,
+    /// What every remote worker must have.
+    each: Vec<EachDoc>,
 }
 
 impl<'a> Loader<'a> {
@@ -80,6 +82,7 @@ impl<'a> Loader<'a> {
             names: Names::default(),
             ids: BTreeMap::new(),
             attested: BTreeMap::new(),
+            each: Vec::new(),
         }
     }
 
@@ -100,7 +103,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A piece of YAML as a type, if nothing is wrong with it.
-    fn piece<T: DeserializeOwned + schemars::JsonSchema>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
+    fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
         let problems = body::problems(value, &body::schema_value::<T>());
         if problems.is_empty() {
             match serde_yaml::from_value(value.clone()) {
@@ -165,7 +168,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether the document is a mapping of the right version; says everything about its outermost keys.
-    fn top<T: schemars::JsonSchema>(&mut self, document: &Document) -> bool {
+    fn top<T: schemars::JsonSchema + 'static>(&mut self, document: &Document) -> bool {
         let problems = body::problems_on_top(&document.value, &body::schema_value::<T>());
         let mapping = document.value.is_mapping();
         self.errors_at(document, "", problems);
@@ -319,6 +322,7 @@ impl<'a> Loader<'a> {
     }
 
     fn workers(&mut self, document: &Document, value: &Value, doc: WorkersDoc) {
+        self.each = if doc.each.0.is_empty() { vec![EachDoc::HostFirewall, EachDoc::VpnClient] } else { doc.each.0 };
         let span = document.span("estate.workers:");
         let mut exported_within_days = None;
         if let Some(text) = &doc.exported_within {
@@ -343,8 +347,7 @@ impl<'a> Loader<'a> {
             };
             self.error(document.span(&format!("estate.workers.{path}")), message);
         }
-        // Every worker needs both unless the baseline says which.
-        let wants = |what: EachDoc| doc.each.0.is_empty() || doc.each.0.contains(&what);
+        let (host_firewall, vpn_client) = (self.each.contains(&EachDoc::HostFirewall), self.each.contains(&EachDoc::VpnClient));
         let mut people = Vec::new();
         let at = document.span("estate.workers.roster");
         if let Some(id) = self.open(&doc.roster, at, self.limits.file_bytes) {
@@ -354,14 +357,7 @@ impl<'a> Loader<'a> {
             problems.into_iter().for_each(|p| self.error(p.span, p.message));
         }
         self.names.devices.extend(people.iter().map(|p| p.device.clone()));
-        self.out.workers = Some(Workers {
-            people,
-            host_firewall: wants(EachDoc::HostFirewall),
-            vpn_client: wants(EachDoc::VpnClient),
-            exported_within_days,
-            tunnelled: doc.tunnelled.0,
-            span,
-        });
+        self.out.workers = Some(Workers { people, host_firewall, vpn_client, exported_within_days, tunnelled: doc.tunnelled.0, span });
     }
 
     fn attestations(&mut self, document: &Document) {
@@ -476,6 +472,9 @@ impl<'a> Loader<'a> {
         }
         self.claim(&common.id, span);
         let mut check = check?;
+        if common.each.is_some_and(|each| !self.each.contains(&each)) {
+            return None;
+        }
         let mut spec = Spec {
             title: common.title.unwrap_or_else(|| title_of(&common.id)),
             severity: common.severity.unwrap_or(Severity::Medium),
@@ -565,6 +564,11 @@ impl<'a> Loader<'a> {
                     used,
                     format!("{name} needs to know who works remotely: add `workers: {{ roster: staff.csv }}` under `estate:`"),
                 );
+            }
+            if needs.sites && self.out.sites.is_empty() {
+                wanting = true;
+                let message = "needs to know which offices there are: add `sites: { head-office: { firewalls: 1 } }` under `estate:`";
+                self.error(used, format!("{name} {message}"));
             }
             if wanting {
                 return;

@@ -11,6 +11,7 @@ pub struct Shipped {
 /// All of them, by id.
 pub static SHIPPED: &[Shipped] = &[
     Shipped { id: "customer-data", text: include_str!("../../rulesets/customer-data.yaml") },
+    Shipped { id: "estate", text: include_str!("../../rulesets/estate.yaml") },
     Shipped { id: "network-edge", text: include_str!("../../rulesets/network-edge.yaml") },
     Shipped { id: "remote-worker", text: include_str!("../../rulesets/remote-worker.yaml") },
 ];

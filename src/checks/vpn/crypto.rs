@@ -8,13 +8,13 @@ use crate::model::{CryptoOffer, CryptoUse, TunnelKind};
 
 /// Ciphers with blocks of 64 bits (SWEET32, CVE-2016-2183), stream ciphers that are broken, and none at all.
 const CIPHERS: &[&str] = &["BF-*", "DES-*", "DES", "3DES*", "RC2-*", "RC4*", "RC5-*", "CAST5-*", "IDEA-*", "NONE", "NULL"];
-/// Broken, or withdrawn for authentication (BSI TR-02102-1 has not recommended HMAC-SHA-1 since 2020; NIST SP 800-131A revision 3 draft).
+/// Broken, or on the way out (BSI TR-02102-1 no longer recommends HMAC-SHA-1; NIST retires SHA-1 by the end of 2030).
 const DIGESTS: &[&str] = &["NONE", "MD2", "MD4", "MD5", "RSA-MD4", "RSA-MD5", "SHA", "SHA1", "RSA-SHA", "RSA-SHA1"];
 /// Curves of less than 224 bits.
 const GROUPS: &[&str] = &["SECP112*", "SECP128*", "SECP160*", "SECP192*", "PRIME192*", "SECT113*", "SECT131*", "SECT163*", "SECT193*"];
 /// Withdrawn by RFC 8996.
 const TLS_VERSIONS: &[&str] = &["1.0", "1.1"];
-/// No encryption, no authentication, export strength, and what RFC 7525 section 4.2 forbids.
+/// No encryption, no authentication, export strength, and what RFC 9325 section 4.1 forbids.
 const TLS_CIPHERS: &[&str] =
     &["*NULL*", "*EXP*", "*RC4*", "*RC2*", "*DES*", "*MD5*", "*ANON*", "ADH-*", "AECDH-*", "*IDEA*", "LOW", "*SEED*"];
 /// NIST SP 800-57 part 1, revision 5: less than 112 bits of security below this.

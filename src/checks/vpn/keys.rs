@@ -18,7 +18,8 @@ pub(super) fn peer_name(peer: &Peer) -> String {
 }
 
 pub(super) fn minimal_allowed_ips(run: &mut Run<'_, '_>) {
-    for (device, tunnel) in run.tunnels(|t| is_server(t) && t.kind == TunnelKind::WireGuard) {
+    // An OpenVPN server gives out addresses itself.
+    for (device, tunnel) in run.tunnels(is_server).into_iter().filter(|(_, t)| t.kind == TunnelKind::WireGuard) {
         for peer in &tunnel.peers {
             for (net, span) in &peer.allowed {
                 let (family, lo, hi) = prefix_bounds(*net);
@@ -52,7 +53,7 @@ fn is_site(run: &Run<'_, '_>, family: Family, lo: u128, hi: u128) -> bool {
 /// WireGuard sends each packet to the peer with the longest prefix; the same prefix twice belongs to the peer that was configured last
 /// (wg(8), `allowed-ips`).
 pub(super) fn no_overlapping_allowed_ips(run: &mut Run<'_, '_>) {
-    for (device, tunnel) in run.tunnels(|t| t.kind == TunnelKind::WireGuard) {
+    for (device, tunnel) in run.tunnels(|_| true).into_iter().filter(|(_, t)| t.kind == TunnelKind::WireGuard) {
         let mut all: Vec<(Family, u128, std::cmp::Reverse<u128>, usize, Span)> = Vec::new();
         for (i, peer) in tunnel.peers.iter().enumerate() {
             for (net, span) in &peer.allowed {

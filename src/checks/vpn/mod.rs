@@ -195,7 +195,7 @@ fn is_static_key(tunnel: &Tunnel) -> bool {
     is_openvpn(tunnel) && tunnel.setting("secret").is_some() && !["tls-client", "tls-server"].iter().any(|s| tunnel.setting(s).is_some())
 }
 
-/// Whether a tunnel connects its device to somewhere: a VPN client for the purposes of [`coverage`](super::coverage).
+/// Whether a tunnel connects its device to somewhere: a VPN client for the purposes of the kind `coverage`.
 pub fn is_vpn_client(tunnel: &Tunnel) -> bool {
     is_client(tunnel)
 }

@@ -126,9 +126,19 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
     }
 }
 
+/// Every address to which a packet can go beyond the link. In IPv6 that is global unicast (2000::/3) and unique local addresses (fc00::/7):
+/// the rest is unassigned, or link-local and multicast (IANA, Internet Protocol Version 6 Address Space). `redirect-gateway ipv6` of OpenVPN
+/// leaves the unassigned part out.
+fn everything(family: Family) -> Ranges {
+    match family {
+        Family::V4 => Ranges::interval(0, family.max_address()),
+        Family::V6 => Ranges::from_intervals(vec![(0x2000 << 112, (0x4000 << 112) - 1), (0xfc00 << 112, (0xfe00 << 112) - 1)]),
+    }
+}
+
 /// What must go through the tunnel, and whether the baseline declares it.
 fn wanted(run: &Run<'_, '_>, family: Family) -> (Ranges, bool) {
-    let everything = Ranges::interval(0, family.max_address());
+    let everything = everything(family);
     let Some(workers) = &run.world.workers else { return (everything, false) };
     if workers.tunnelled.is_empty() {
         return (everything, false);
@@ -152,7 +162,7 @@ fn more_than_declared(run: &mut Run<'_, '_>, device: &Device, group: &[(&Device,
     for family in Family::BOTH {
         let (declared, is_declared) = wanted(run, family);
         let takes = routed(all, family);
-        if !is_declared || takes == Ranges::interval(0, family.max_address()) {
+        if !is_declared || everything(family).is_subset(&takes) {
             continue;
         }
         let mut allowed = declared;
@@ -293,7 +303,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
             let (family, n) = to_number(address);
             // The tunnel's own network is reached through it without a route of its own.
             let own = tunnel.addresses.iter().map(|(net, _)| prefix_bounds(*net)).any(|(f, lo, hi)| f == family && lo <= n && n <= hi);
-            if own || routed(&routes, family).contains(n) {
+            if !address.is_loopback() && (own || routed(&routes, family).contains(n)) {
                 continue;
             }
             let label = Label::new(span, "");
