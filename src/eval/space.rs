@@ -190,6 +190,11 @@ impl Space {
         (text, *span)
     }
 
+    /// How many opaque conditions the device has.
+    pub fn condition_count(&self) -> usize {
+        self.conditions.len()
+    }
+
     /// The condition "is in the set", for sets whose contents are not known.
     pub fn set_condition(&self, set: &str, fields: &[Field]) -> Option<u32> {
         self.of_sets.get(&(set.to_owned(), fields.to_vec())).copied()
