@@ -1,2 +1,5 @@
 //! The `fwproof` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    fwproof::cli::main()
+}

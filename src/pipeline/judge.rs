@@ -1,6 +1,144 @@
 //! From an inventory to a report.
 
-use super::Inventory;
+use jiff::civil::Date;
+use rayon::prelude::*;
 
-/// To be written.
-pub fn check(_: &Inventory) {}
+use super::{Inventory, guarded, in_pool};
+use crate::checks::{Outcome, World, select};
+use crate::diag::{CheckResult, Finding, Incomplete, Label, Report, Verdict};
+use crate::rulesets::{Baseline, Entry};
+use crate::source::Redactor;
+
+/// Judges what was read against a baseline, as of a day, on `threads` threads (0: one per processor). `redactor` is
+/// [`Inventory::redactor`]; every text of the report has passed it.
+pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as_of: Date, threads: usize) -> Report {
+    let world = baseline.world(&inventory.devices, &inventory.sources, redactor, as_of, inventory.exported.clone());
+    let judged: Vec<(CheckResult, Vec<String>)> =
+        in_pool(threads, || baseline.checks.par_iter().map(|entry| judge(entry, &world)).collect());
+    let mut incomplete = inventory.incomplete.clone();
+    let mut checks = Vec::with_capacity(judged.len());
+    for ((check, bounds), entry) in judged.into_iter().zip(&baseline.checks) {
+        let path = &inventory.sources.get(entry.spec.span.file).path;
+        incomplete.extend(bounds.into_iter().map(|text| Incomplete {
+            path: path.clone(),
+            span: Some(entry.spec.span),
+            text: format!("{}: {text}", check.id),
+        }));
+        checks.push(check);
+    }
+    baseline.conclude(&mut checks, as_of);
+    for check in &mut checks {
+        settle(check);
+    }
+    incomplete.sort();
+    incomplete.dedup();
+    let mut report = Report {
+        title: baseline.title.clone(),
+        as_of: as_of.to_string(),
+        files: inventory.files.clone(),
+        devices: inventory.devices.iter().map(|d| d.name.clone()).collect(),
+        checks,
+        incomplete,
+    };
+    scrub(&mut report, redactor);
+    report
+}
+
+fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
+    let spec = &entry.spec;
+    let here = || Label::new(spec.span, "the check");
+    let mut outcome = guarded(|| entry.check.run(world, spec)).unwrap_or_else(|| Outcome {
+        findings: vec![Finding::unknown(
+            "this check could not be judged because of an error in fwproof itself (please report it)",
+            here(),
+            vec![],
+        )],
+        incomplete: vec!["could not be judged because of an error in fwproof itself (please report it)".into()],
+        ..Outcome::default()
+    });
+    for pattern in select::unmatched(world, spec) {
+        let message = format!("`on` names {pattern}, but no device that was read has such a name");
+        outcome.findings.push(Finding::unknown(message, here(), vec![]).about(format!("on {pattern}")));
+    }
+    if outcome.considered.is_empty() && !outcome.attested && outcome.findings.is_empty() {
+        let message = "there was nothing to check: no device or person that was read is concerned";
+        outcome.findings.push(Finding::unknown(message, here(), vec![]).about("nothing to check"));
+    }
+    for finding in &mut outcome.findings {
+        finding.check.clone_from(&spec.id);
+        finding.severity = spec.severity;
+    }
+    let verdict = if outcome.attested { Verdict::Attested } else { Verdict::Holds };
+    let result = CheckResult {
+        id: spec.id.clone(),
+        title: spec.title.clone(),
+        severity: spec.severity,
+        kind: entry.kind.id,
+        ruleset: entry.ruleset.clone(),
+        why: spec.why.clone(),
+        fix: spec.fix.clone(),
+        refs: spec.refs.clone(),
+        verdict,
+        considered: outcome.considered,
+        findings: outcome.findings,
+    };
+    (result, outcome.incomplete)
+}
+
+/// Order, no doubles, and the worst finding as the verdict.
+fn settle(check: &mut CheckResult) {
+    for finding in &mut check.findings {
+        finding.check.clone_from(&check.id);
+        finding.severity = check.severity;
+    }
+    // Violated before overdue before unknown; then by device and place.
+    let rank = |v: Verdict| match v {
+        Verdict::Violated => 0,
+        Verdict::Overdue => 1,
+        Verdict::Unknown => 2,
+        Verdict::Attested | Verdict::Holds => 3,
+    };
+    check.findings.sort_by(|a, b| {
+        let key = |f: &Finding| (rank(f.verdict), f.waived.is_some());
+        key(a).cmp(&key(b)).then_with(|| (&a.device, &a.primary.span).cmp(&(&b.device, &b.primary.span))).then_with(|| a.cmp(b))
+    });
+    check.findings.dedup();
+    check.considered.sort();
+    check.considered.dedup();
+    if let Some(worst) = check.findings.iter().map(|f| f.verdict).max() {
+        check.verdict = check.verdict.max(worst);
+    }
+}
+
+/// Takes every known secret out of every text.
+fn scrub(report: &mut Report, redactor: &Redactor) {
+    let clean = |text: &mut String| {
+        if !text.is_empty() {
+            *text = redactor.scrub(text);
+        }
+    };
+    let labels = |labels: &mut Vec<Label>| labels.iter_mut().for_each(|l| clean(&mut l.text));
+    for file in &mut report.files {
+        file.notes.iter_mut().for_each(|n| clean(&mut n.text));
+    }
+    for check in &mut report.checks {
+        check.considered.iter_mut().for_each(clean);
+        for finding in &mut check.findings {
+            clean(&mut finding.message);
+            clean(&mut finding.subject);
+            clean(&mut finding.primary.text);
+            labels(&mut finding.related);
+            labels(&mut finding.causes);
+            finding.fix.iter_mut().for_each(clean);
+            finding.device.iter_mut().for_each(clean);
+            finding.waived.iter_mut().for_each(clean);
+            if let Some(witness) = &mut finding.witness {
+                clean(&mut witness.words);
+                clean(&mut witness.packet);
+                labels(&mut witness.path);
+                witness.conditions.iter_mut().for_each(clean);
+            }
+        }
+    }
+    report.incomplete.iter_mut().for_each(|i| clean(&mut i.text));
+}

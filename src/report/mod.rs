@@ -1,1 +1,57 @@
-//! Reports.
+//! Reports: one file per format. They render a finished [`crate::diag::Report`] and decide nothing.
+
+pub mod annotate;
+pub mod json;
+mod notes;
+pub mod show;
+mod snippet;
+mod summary;
+pub mod text;
+mod untrusted;
+
+pub use snippet::Lines;
+pub use summary::last_line;
+pub use untrusted::Untrusted;
+
+use crate::diag::{Report, Severity};
+use crate::source::{Redactor, Sources};
+
+/// What a report is made of.
+pub struct View<'a> {
+    /// What was found out.
+    pub report: &'a Report,
+    /// The texts, for quoting.
+    pub sources: &'a Sources,
+    /// Hides secrets.
+    pub redactor: &'a Redactor,
+    /// From which severity upwards findings fail the run.
+    pub fail_on: Severity,
+    /// What could not be read does not fail the run.
+    pub allow_incomplete: bool,
+    /// Show every finding, waived ones too.
+    pub all: bool,
+    /// Say in the report itself what could not be read (it is said on standard error anyway).
+    pub list_incomplete: bool,
+    /// Use colours.
+    pub color: bool,
+}
+
+/// A format of reports.
+pub struct ReportFormat {
+    /// The word after `--format`.
+    pub id: &'static str,
+    /// Renders, with a line end at the end.
+    pub render: fn(&View<'_>) -> String,
+}
+
+/// Every format that this version writes.
+pub static FORMATS: &[ReportFormat] =
+    &[ReportFormat { id: "json", render: json::render }, ReportFormat { id: "text", render: text::render }];
+
+/// Formats that the command line knows of but that this version does not write.
+pub static PLANNED: &[&str] = &["github", "gitlab", "html", "junit", "markdown", "sarif"];
+
+/// `1 file`, `2 files`.
+pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

@@ -112,6 +112,29 @@ impl Redactor {
         (out, map)
     }
 
+    /// As [`Redactor::scrub`]; byte offsets in `marks` become those of the result (those in a secret: the beginning of its label).
+    pub fn scrub_with_marks(&self, text: &str, marks: &mut [u32]) -> String {
+        let Some((finder, labels)) = &self.finder else { return text.to_owned() };
+        let old = marks.to_vec();
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        for found in finder.find_iter(text) {
+            out.push_str(&text[at..found.start()]);
+            for (mark, old) in marks.iter_mut().zip(&old).filter(|(_, old)| (**old as usize) >= found.start()) {
+                let past = (*old as usize).saturating_sub(found.end());
+                *mark = (out.len() + past) as u32;
+            }
+            let label = labels[found.pattern().as_usize()].to_string();
+            out.push_str(&label);
+            at = found.end();
+            for (mark, old) in marks.iter_mut().zip(&old).filter(|(_, old)| (**old as usize) >= found.end()) {
+                *mark = (out.len() + *old as usize - at) as u32;
+            }
+        }
+        out.push_str(&text[at..]);
+        out
+    }
+
     /// Replaces every known secret in finished output. The last line of defence: whatever a reader, a check or a
     /// report let slip is caught here.
     pub fn scrub(&self, output: &str) -> String {
@@ -143,6 +166,9 @@ mod tests {
         assert_eq!(redactor.show(sources.get(a), sources.get(a).line_span(0)), "key = <secret 1>");
         assert_eq!(redactor.show(sources.get(b), sources.get(b).line_span(0)), "psk <secret 1> psk <secret 2> end");
         assert_eq!(redactor.scrub("leak: other-secret!"), "leak: <secret 2>!");
+        let mut marks = [0, 6, 10, 18, 19];
+        assert_eq!(redactor.scrub_with_marks("leak: other-secret!", &mut marks), "leak: <secret 2>!");
+        assert_eq!(marks, [0, 6, 6, 16, 17]);
         let mut marks = [0, 19, 35, 39];
         redactor.show_with_marks(sources.get(b), sources.get(b).line_span(0), &mut marks);
         assert_eq!(marks, [0, 15, 29, 33]);

@@ -1,0 +1,98 @@
+//! Which baseline applies.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, input, output};
+use crate::model::Device;
+use crate::report::Untrusted;
+use crate::rulesets::{self, Baseline, BaselineError, SHIPPED};
+use crate::source::{Limits, Sources};
+
+/// Names under which a baseline is looked for in a given folder.
+const NAMES: [&str; 2] = ["baseline.yaml", "fwproof.yaml"];
+
+/// Where the baseline is to come from.
+pub(crate) enum Origin {
+    /// This file.
+    File(PathBuf),
+    /// There is none: rulesets that come with the program and fit what was read.
+    Shipped,
+}
+
+/// The named file; else one in a given folder; else none.
+pub(crate) fn find(named: Option<&Path>, paths: &[PathBuf], quiet: bool) -> Result<Origin, Failure> {
+    if let Some(path) = named {
+        return Ok(Origin::File(path.to_path_buf()));
+    }
+    let candidates = input::folders(paths).into_iter().flat_map(|f| NAMES.iter().map(move |n| f.join(n)));
+    let found: Vec<PathBuf> = candidates.filter(|p| p.is_file()).collect();
+    match found.as_slice() {
+        [] => Ok(Origin::Shipped),
+        [one] => {
+            if !quiet {
+                output::say(&format!("note: the baseline is {} (-b names another)", Untrusted(&one.to_string_lossy())));
+            }
+            Ok(Origin::File(one.clone()))
+        }
+        [one, other, ..] => {
+            Err(Failure::usage(format!("both {} and {} could be the baseline: say which with -b", one.display(), other.display())))
+        }
+    }
+}
+
+impl Origin {
+    /// Names of devices that the baseline knows, by which folders are recognised; with all errors of the baseline, before anything else is
+    /// done.
+    pub fn estate(&self) -> Result<BTreeSet<String>, Failure> {
+        let Origin::File(path) = self else { return Ok(BTreeSet::new()) };
+        let baseline = rulesets::load(&mut Sources::default(), path, &Limits::default()).map_err(failure)?;
+        let sites = baseline.sites.iter().flat_map(|s| s.devices.iter().cloned());
+        let people = baseline.workers.iter().flat_map(|w| w.people.iter().map(|p| p.device.clone()));
+        Ok(sites.chain(people).collect())
+    }
+
+    /// The files that belong to it.
+    pub fn beside(&self) -> Vec<PathBuf> {
+        match self {
+            Origin::File(path) => vec![path.clone()],
+            Origin::Shipped => Vec::new(),
+        }
+    }
+
+    /// Reads it into `sources`.
+    pub fn load(&self, sources: &mut Sources, devices: &[Device], quiet: bool) -> Result<Baseline, Failure> {
+        match self {
+            Origin::File(path) => rulesets::load(sources, path, &Limits::default()).map_err(failure),
+            Origin::Shipped => {
+                let fitting = fitting(devices);
+                if !quiet {
+                    let list = fitting.join(", ");
+                    output::say(&format!("note: no baseline: checking against {list} as shipped; `fwproof init` writes a first baseline"));
+                }
+                let text = format!(
+                    "fwproof: 1\ntitle: Shipped rulesets\nuse: [{}]\nzones:\n  internet: {{ addresses: public }}\n",
+                    fitting.join(", ")
+                );
+                rulesets::load_text(sources, "<shipped>", &text, &Limits::default()).map_err(failure)
+            }
+        }
+    }
+}
+
+/// Shipped rulesets that need nothing which only a baseline can say.
+fn fitting(_: &[Device]) -> Vec<&'static str> {
+    let fits = |text: &str| {
+        let Ok(doc) = serde_yaml::from_str::<serde_yaml::Value>(text) else { return false };
+        let Some(needs) = doc.get("needs") else { return true };
+        let workers = needs.get("workers").and_then(serde_yaml::Value::as_bool).unwrap_or(false);
+        let zones = needs.get("zones").and_then(serde_yaml::Value::as_mapping);
+        !workers && zones.is_none_or(|z| z.iter().all(|(name, _)| name.as_str() == Some("internet")))
+    };
+    SHIPPED.iter().filter(|s| fits(s.text)).map(|s| s.id).collect()
+}
+
+/// Errors of a baseline as `path:line:column: message`.
+pub(crate) fn failure(errors: Vec<BaselineError>) -> Failure {
+    Failure::Usage(errors.iter().map(ToString::to_string).collect())
+}

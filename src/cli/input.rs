@@ -1,0 +1,139 @@
+//! Arguments that say what to read, and reading it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
+
+use super::{Failure, output};
+use crate::checks::body::suggestion;
+use crate::diag::Incomplete;
+use crate::pipeline::{self, Inventory, Options};
+use crate::report::Untrusted;
+use crate::source::{Redactor, Sources};
+use crate::vendors;
+
+/// What to read and how.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct Reading {
+    /// The format of a file, where it cannot be told: PATH=ID as `fwproof formats` lists them
+    #[arg(long, value_name = "PATH=ID")]
+    pub format_of: Vec<String>,
+    /// Number of threads [default: one per processor]
+    #[arg(short, long, default_value_t = 0, value_name = "N", hide_default_value = true)]
+    pub jobs: usize,
+    /// Only a warning where something could not be read (exit code 3 otherwise)
+    #[arg(long)]
+    pub allow_incomplete: bool,
+    /// No progress, no remarks
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Reading {
+    fn formats(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut map = BTreeMap::new();
+        for arg in &self.format_of {
+            let Some((path, id)) = arg.rsplit_once('=').filter(|(p, id)| !p.is_empty() && !id.is_empty()) else {
+                return Err(Failure::usage(format!("--format-of {arg}: write PATH=ID, for instance --format-of edge.txt=iptables")));
+            };
+            if vendors::format(id).is_none() {
+                let hint = suggestion(id, vendors::FORMATS.iter().map(|f| f.id));
+                return Err(Failure::usage(format!("--format-of {arg}: there is no format {id} (`fwproof formats` lists them){hint}")));
+            }
+            let path = if path == "-" { "<stdin>" } else { path.strip_prefix("./").unwrap_or(path) };
+            map.insert(path.to_owned(), id.to_owned());
+        }
+        Ok(map)
+    }
+
+    /// Reads `paths`. Remarks are said on standard error; what could not be read is not yet ([`tell`]).
+    pub fn read(&self, paths: &[PathBuf], estate: BTreeSet<String>, beside: Vec<PathBuf>) -> Result<Inventory, Failure> {
+        let options = Options { format_of: self.formats()?, estate, beside, threads: self.jobs, ..Options::default() };
+        let progress = self.progress("reading");
+        let inventory = pipeline::read(paths, &options);
+        progress.finish_and_clear();
+        for path in options.format_of.keys() {
+            let known = inventory.files.iter().any(|f| inventory.sources.get(f.file).path == *path)
+                || inventory.incomplete.iter().any(|i| i.path == *path);
+            if !known {
+                return Err(Failure::usage(format!("--format-of {path}: no such file was read; write its path as it is shown")));
+            }
+        }
+        if !self.quiet {
+            self.remark(&inventory);
+        }
+        Ok(inventory)
+    }
+
+    fn remark(&self, inventory: &Inventory) {
+        const SHOWN: usize = 5;
+        for (path, text) in inventory.remarks.iter().take(SHOWN) {
+            output::say(&format!("note: {}: {}", Untrusted(path), Untrusted(text)));
+        }
+        if inventory.remarks.len() > SHOWN {
+            output::say(&format!("note: and {} more files that are in no format that is recognised", inventory.remarks.len() - SHOWN));
+        }
+        if inventory.passed_over > 0 {
+            output::say(&format!(
+                "note: {} other files (documents, tables, pictures, certificates) are not configurations",
+                inventory.passed_over
+            ));
+        }
+    }
+
+    /// A sign of life on a terminal.
+    pub fn progress(&self, what: &'static str) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        // Draws on standard error, and only if that is a terminal.
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    }
+
+    /// Says what could not be read, and returns the exit code for it: 3, or 0 if that is allowed or there is nothing.
+    pub fn tell(&self, incomplete: &[Incomplete], sources: &Sources, redactor: &Redactor) -> u8 {
+        for i in incomplete {
+            let at = i.span.map_or_else(|| i.path.clone(), |s| sources.locate(s));
+            let text = redactor.scrub(&format!("{at}: {}", i.text));
+            if self.allow_incomplete {
+                output::warning(&text);
+            } else {
+                output::error(&text);
+            }
+        }
+        if incomplete.is_empty() || self.allow_incomplete { 0 } else { 3 }
+    }
+}
+
+/// The day as of which to judge: the argument, else `SOURCE_DATE_EPOCH` (seconds since 1970, for repeatable runs), else today in UTC.
+pub(crate) fn as_of(arg: Option<&str>) -> Result<Date, Failure> {
+    if let Some(text) = arg {
+        return text.parse().map_err(|_| Failure::usage(format!("--as-of {text}: write a day as YYYY-MM-DD, for instance 2026-09-01")));
+    }
+    let utc = |t: jiff::Timestamp| t.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) if !text.is_empty() => {
+            let time = text.parse::<i64>().ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+            time.map(utc).ok_or_else(|| Failure::usage(format!("SOURCE_DATE_EPOCH is {text}: it must be a number of seconds since 1970")))
+        }
+        _ => Ok(utc(jiff::Timestamp::now())),
+    }
+}
+
+/// The folders among the paths, in order.
+pub(crate) fn folders(paths: &[PathBuf]) -> Vec<&Path> {
+    let mut folders: Vec<&Path> = paths.iter().map(PathBuf::as_path).filter(|p| p.is_dir()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders
+}

@@ -1,0 +1,310 @@
+//! The report for programs: JSON of a fixed shape, `fwproof-report/1`.
+//!
+//! Lines and columns count from 1 (columns in characters), byte offsets from 0 in the decoded text. Keys are added, never changed or
+//! taken away, while the number of the schema stays.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::annotate::States;
+use super::{Lines, View};
+use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict, Witness};
+
+/// Name and version of the shape.
+pub const SCHEMA: &str = "fwproof-report/1";
+
+#[derive(Serialize)]
+struct Doc<'a> {
+    schema: &'static str,
+    fwproof: &'static str,
+    title: &'a str,
+    as_of: &'a str,
+    fail_on: Severity,
+    conclusion: &'static str,
+    exit_code: u8,
+    summary: Summary,
+    devices: &'a [String],
+    files: Vec<File<'a>>,
+    incomplete: Vec<Unread<'a>>,
+    checks: Vec<Check<'a>>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    files: usize,
+    findings: BySeverity,
+    unknown: usize,
+    waived: usize,
+    unread: usize,
+    checks: ByVerdict,
+}
+
+#[derive(Serialize)]
+struct BySeverity {
+    critical: usize,
+    high: usize,
+    medium: usize,
+    low: usize,
+    info: usize,
+}
+
+#[derive(Serialize)]
+struct ByVerdict {
+    holds: usize,
+    violated: usize,
+    unknown: usize,
+    attested: usize,
+    overdue: usize,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: &'a str,
+    format: Option<&'static str>,
+    device: Option<&'a str>,
+    lines: States,
+    notes: Vec<NoteAt<'a>>,
+}
+
+#[derive(Serialize)]
+struct NoteAt<'a> {
+    location: Location<'a>,
+    state: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Unread<'a> {
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location<'a>>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    id: &'a str,
+    title: &'a str,
+    severity: Severity,
+    kind: &'static str,
+    ruleset: Option<&'a str>,
+    verdict: Verdict,
+    why: &'a str,
+    fix: &'a str,
+    refs: &'a [String],
+    considered: &'a [String],
+    findings: Vec<FindingDoc<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingDoc<'a> {
+    fingerprint: String,
+    verdict: Verdict,
+    severity: Severity,
+    device: Option<&'a str>,
+    message: &'a str,
+    subject: &'a str,
+    count: u32,
+    waived: Option<&'a str>,
+    location: Location<'a>,
+    /// The source line, secrets taken out.
+    source: String,
+    related: Vec<LabelDoc<'a>>,
+    witness: Option<WitnessDoc<'a>>,
+    causes: Vec<LabelDoc<'a>>,
+    fix: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LabelDoc<'a> {
+    location: Location<'a>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct WitnessDoc<'a> {
+    words: &'a str,
+    /// A line of `trace --packets` as an object; as a string should it be none.
+    packet: Value,
+    passed: Vec<LabelDoc<'a>>,
+    conditions: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Location<'a> {
+    path: &'a str,
+    line: u32,
+    column: u32,
+    end_line: u32,
+    end_column: u32,
+    start: u32,
+    end: u32,
+}
+
+/// The report, with a line end at the end.
+pub fn render(view: &View<'_>) -> String {
+    let report = view.report;
+    let lines = Lines::new(view.sources, view.redactor, &report.files);
+    let conclusion = report.conclusion(view.fail_on, view.allow_incomplete);
+    let doc = Doc {
+        schema: SCHEMA,
+        fwproof: env!("CARGO_PKG_VERSION"),
+        title: &report.title,
+        as_of: &report.as_of,
+        fail_on: view.fail_on,
+        conclusion: conclusion.name(),
+        exit_code: conclusion.exit_code(),
+        summary: summary(view),
+        devices: &report.devices,
+        files: report
+            .files
+            .iter()
+            .map(|f| File {
+                path: &lines.file(f.file).path,
+                format: f.format,
+                device: f.device.as_deref(),
+                lines: States::of(f),
+                notes: f
+                    .notes
+                    .iter()
+                    .map(|n| NoteAt { location: location(&lines, n.span), state: n.state.name(), text: &n.text })
+                    .collect(),
+            })
+            .collect(),
+        incomplete: report.incomplete.iter().map(|i| unread(&lines, i)).collect(),
+        checks: report.checks.iter().map(|c| check(&lines, c)).collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&doc).unwrap_or_default();
+    text.push('\n');
+    safe(&view.redactor.scrub(&text))
+}
+
+fn summary(view: &View<'_>) -> Summary {
+    let tally = view.report.tally();
+    let [critical, high, medium, low, info] = tally.findings;
+    let mut verdicts: BTreeMap<Verdict, usize> = BTreeMap::new();
+    for check in &view.report.checks {
+        *verdicts.entry(check.verdict).or_default() += 1;
+    }
+    let of = |v: Verdict| verdicts.get(&v).copied().unwrap_or(0);
+    Summary {
+        files: tally.files,
+        findings: BySeverity { critical, high, medium, low, info },
+        unknown: tally.unknown,
+        waived: tally.waived,
+        unread: tally.unread,
+        checks: ByVerdict {
+            holds: of(Verdict::Holds),
+            violated: of(Verdict::Violated),
+            unknown: of(Verdict::Unknown),
+            attested: of(Verdict::Attested),
+            overdue: of(Verdict::Overdue),
+        },
+    }
+}
+
+fn unread<'a>(lines: &Lines<'a>, incomplete: &'a Incomplete) -> Unread<'a> {
+    Unread { path: &incomplete.path, location: incomplete.span.map(|s| location(lines, s)), text: &incomplete.text }
+}
+
+fn check<'a>(lines: &Lines<'a>, check: &'a CheckResult) -> Check<'a> {
+    Check {
+        id: &check.id,
+        title: &check.title,
+        severity: check.severity,
+        kind: check.kind,
+        ruleset: check.ruleset.as_deref(),
+        verdict: check.verdict,
+        why: &check.why,
+        fix: &check.fix,
+        refs: &check.refs,
+        considered: &check.considered,
+        findings: check.findings.iter().map(|f| finding(lines, f)).collect(),
+    }
+}
+
+fn finding<'a>(lines: &Lines<'a>, finding: &'a Finding) -> FindingDoc<'a> {
+    FindingDoc {
+        fingerprint: finding.fingerprint(&lines.file(finding.primary.span.file).path),
+        verdict: finding.verdict,
+        severity: finding.severity,
+        device: finding.device.as_deref(),
+        message: &finding.message,
+        subject: &finding.subject,
+        count: finding.count,
+        waived: finding.waived.as_deref(),
+        location: location(lines, finding.primary.span),
+        source: lines.line(finding.primary.span).0,
+        related: labels(lines, &finding.related),
+        witness: finding.witness.as_ref().map(|w| witness(lines, w)),
+        causes: labels(lines, &finding.causes),
+        fix: finding.fix.as_deref(),
+    }
+}
+
+fn witness<'a>(lines: &Lines<'a>, witness: &'a Witness) -> WitnessDoc<'a> {
+    WitnessDoc {
+        words: &witness.words,
+        packet: serde_json::from_str(&witness.packet).unwrap_or_else(|_| Value::String(witness.packet.clone())),
+        passed: labels(lines, &witness.path),
+        conditions: &witness.conditions,
+    }
+}
+
+fn labels<'a>(lines: &Lines<'a>, labels: &'a [Label]) -> Vec<LabelDoc<'a>> {
+    labels.iter().map(|l| LabelDoc { location: location(lines, l.span), text: &l.text }).collect()
+}
+
+fn location<'a>(lines: &Lines<'a>, span: crate::source::Span) -> Location<'a> {
+    let file = lines.file(span.file);
+    let most = file.text.len() as u32;
+    let (start, end) = (span.start.min(most), span.end.min(most));
+    let (from, to) = (file.place(start), file.place(end));
+    Location { path: &file.path, line: from.line, column: from.column, end_line: to.line, end_column: to.column, start, end }
+}
+
+/// The same JSON without what a terminal or a build server could take for more than text: such characters are written as escapes.
+pub(super) fn safe(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut last = '\0';
+    for c in json.chars() {
+        let escape = match c {
+            // `##[group]`, `##vso[…]`: two of these never stand together outside of a string.
+            '#' => last == '#',
+            '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => true,
+            '\u{e0000}'..='\u{e0fff}' => true,
+            _ => false,
+        };
+        last = c;
+        if escape {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_leave_the_value_as_it_was() {
+        let value = serde_json::json!({"a": "##vso[x] \u{202e} \u{e0041} ### \u{9b}31m"});
+        let text = safe(&value.to_string());
+        assert!(!text.contains("##") && text.is_ascii(), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

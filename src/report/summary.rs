@@ -1,0 +1,204 @@
+//! The part of a report that a manager reads.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use colored::Colorize as _;
+
+use super::{Untrusted, View, counted};
+use crate::diag::{CheckResult, Conclusion, Finding, Severity, Verdict};
+
+/// Devices that are named at most.
+const DEVICES: usize = 12;
+
+/// What became of a check, or of it on one device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Holds,
+    Attested,
+    Waived,
+    Overdue,
+    Unknown,
+    Fails,
+}
+
+impl Fate {
+    fn of(finding: &Finding) -> Fate {
+        match (finding.waived.is_some(), finding.verdict) {
+            (true, _) => Fate::Waived,
+            (_, Verdict::Overdue) => Fate::Overdue,
+            (_, Verdict::Unknown) => Fate::Unknown,
+            (_, Verdict::Violated) => Fate::Fails,
+            (_, Verdict::Holds | Verdict::Attested) => Fate::Holds,
+        }
+    }
+
+    fn of_check(check: &CheckResult) -> Fate {
+        let base = match check.verdict {
+            Verdict::Attested => Fate::Attested,
+            Verdict::Unknown if check.findings.is_empty() => Fate::Unknown,
+            _ => Fate::Holds,
+        };
+        check.findings.iter().map(Fate::of).max().map_or(base, |worst| worst.max(base))
+    }
+}
+
+/// Columns of the table of checks.
+const COLUMNS: [(&str, Fate); 6] = [
+    ("hold", Fate::Holds),
+    ("fail", Fate::Fails),
+    ("unknown", Fate::Unknown),
+    ("attested", Fate::Attested),
+    ("overdue", Fate::Overdue),
+    ("waived", Fate::Waived),
+];
+
+/// Appends the tables and the last line.
+pub(super) fn write(out: &mut String, view: &View<'_>) {
+    let report = view.report;
+    let title = if report.title.is_empty() { "Summary" } else { report.title.as_str() };
+    let _ = writeln!(out, "{}", format!("{}, as of {}", Untrusted(title), report.as_of).bold());
+    if !report.checks.is_empty() {
+        checks(out, view);
+    }
+    if !report.devices.is_empty() {
+        devices(out, view);
+    }
+    out.push('\n');
+    let _ = writeln!(out, "{}", last_line(view));
+}
+
+/// `fwproof: 14 files, 3 high, 2 medium, 1 waived, 0 unread: FAIL (fail-on medium)`.
+pub fn last_line(view: &View<'_>) -> String {
+    let tally = view.report.tally();
+    let conclusion = view.report.conclusion(view.fail_on, view.allow_incomplete);
+    let mut parts = vec![counted(tally.files, "file", "files")];
+    parts.extend(Severity::ALL.iter().zip(tally.findings).filter(|(_, n)| *n > 0).map(|(s, n)| format!("{n} {s}")));
+    if parts.len() == 1 {
+        parts.push("no findings".into());
+    }
+    if tally.unknown > 0 {
+        parts.push(format!("{} unknown", tally.unknown));
+    }
+    parts.push(format!("{} waived", tally.waived));
+    parts.push(format!("{} unread", tally.unread));
+    let word = match conclusion {
+        Conclusion::Pass => conclusion.name().green().bold(),
+        Conclusion::Fail => conclusion.name().red().bold(),
+        Conclusion::Incomplete => conclusion.name().yellow().bold(),
+    };
+    format!("fwproof: {}: {word} (fail-on {})", parts.join(", "), view.fail_on)
+}
+
+/// One row for the user's own checks and for each ruleset.
+fn checks(out: &mut String, view: &View<'_>) {
+    let mut order: Vec<&str> = Vec::new();
+    let mut rows: BTreeMap<&str, [usize; COLUMNS.len()]> = BTreeMap::new();
+    let mut sum = [0; COLUMNS.len()];
+    for check in &view.report.checks {
+        let name = check.ruleset.as_deref().unwrap_or("own checks");
+        if !order.contains(&name) {
+            order.push(name);
+        }
+        let fate = Fate::of_check(check);
+        if let Some(i) = COLUMNS.iter().position(|(_, f)| *f == fate) {
+            rows.entry(name).or_default()[i] += 1;
+            sum[i] += 1;
+        }
+    }
+    let width = order.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(12, 40);
+    let used: Vec<usize> = (0..COLUMNS.len()).filter(|&i| i < 3 || sum[i] > 0).collect();
+    let _ = write!(out, "\n  {:width$}", "checks");
+    for &i in &used {
+        let _ = write!(out, "{:>10}", COLUMNS[i].0);
+    }
+    out.push('\n');
+    let mut row = |name: &str, counts: &[usize; COLUMNS.len()]| {
+        let _ = write!(out, "  {:width$}", Untrusted(name));
+        for &i in &used {
+            let cell = format!("{:>10}", counts[i]);
+            let cell = match (counts[i], COLUMNS[i].1) {
+                (0, _) => cell.dimmed(),
+                (_, Fate::Fails | Fate::Overdue) => cell.red(),
+                (_, Fate::Unknown) => cell.yellow(),
+                (_, Fate::Holds | Fate::Attested) => cell.green(),
+                _ => cell.normal(),
+            };
+            let _ = write!(out, "{cell}");
+        }
+        out.push('\n');
+    };
+    for name in &order {
+        row(name, &rows[name]);
+    }
+    if order.len() > 1 {
+        row("all", &sum);
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Device {
+    checks: usize,
+    fails: usize,
+    unknown: usize,
+    worst: Option<Severity>,
+}
+
+fn devices(out: &mut String, view: &View<'_>) {
+    let names: Vec<&str> = view.report.devices.iter().map(String::as_str).collect();
+    let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    let mut rows = vec![Device::default(); names.len()];
+    for check in &view.report.checks {
+        let mut on: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
+        for name in &check.considered {
+            if let Some(&i) = index.get(name.as_str()) {
+                on.entry(i).or_default();
+            }
+        }
+        for finding in check.findings.iter().filter(|f| f.waived.is_none()) {
+            let Some(&i) = finding.device.as_deref().and_then(|d| index.get(d)) else { continue };
+            let entry = on.entry(i).or_default();
+            let unknown = finding.verdict == Verdict::Unknown;
+            entry.0 |= !unknown;
+            entry.1 |= unknown;
+        }
+        for (i, (fails, unknown)) in on {
+            rows[i].checks += 1;
+            rows[i].fails += usize::from(fails);
+            rows[i].unknown += usize::from(unknown && !fails);
+            if fails || unknown {
+                rows[i].worst = rows[i].worst.max(Some(check.severity));
+            }
+        }
+    }
+    let mut open: Vec<(&Device, &str)> = rows.iter().zip(names.iter().copied()).filter(|(r, _)| r.fails + r.unknown > 0).collect();
+    open.sort_by_key(|(r, name)| (std::cmp::Reverse((r.worst, r.fails, r.unknown)), *name));
+    let judged = rows.iter().filter(|r| r.checks > 0 && r.fails + r.unknown == 0).count();
+    let unjudged = rows.iter().filter(|r| r.checks == 0).count();
+    let shown = if view.all { open.len() } else { DEVICES };
+    let width = open.iter().take(shown).map(|(_, n)| n.chars().count()).max().unwrap_or(0).clamp(12, 40);
+    if !open.is_empty() {
+        let _ = writeln!(out, "\n  {:width$}{:>10}{:>10}{:>10}  worst", "devices", "hold", "fail", "unknown");
+    } else {
+        out.push('\n');
+    }
+    for (row, name) in open.iter().take(shown) {
+        let worst = row.worst.map_or("", Severity::name);
+        let held = row.checks - row.fails - row.unknown;
+        let _ = writeln!(out, "  {:width$}{held:>10}{:>10}{:>10}  {worst}", Untrusted(name), row.fails, row.unknown);
+    }
+    let mut rest = Vec::new();
+    if open.len() > shown {
+        rest.push(format!("{} with findings", counted(open.len() - shown, "more device", "more devices")));
+    }
+    if judged > 0 {
+        let word = if open.is_empty() { counted(judged, "device", "devices") } else { counted(judged, "other device", "other devices") };
+        rest.push(format!("on {word} every check holds"));
+    }
+    if unjudged > 0 {
+        rest.push(format!("no check looked at {}", counted(unjudged, "device", "devices")));
+    }
+    if !rest.is_empty() {
+        let _ = writeln!(out, "  {}", rest.join("; "));
+    }
+}

@@ -1,0 +1,248 @@
+//! The report that a person reads: findings by check, the worst first; what was not understood; the summary.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use colored::Colorize as _;
+
+use super::{Lines, Untrusted, View, counted, notes, summary};
+use crate::diag::{CheckResult, Finding, Label, Severity, Verdict};
+
+/// Findings of a check on one device that are shown at most.
+const SHOWN: usize = 5;
+/// Findings of a check that are shown at most, over all devices.
+const SHOWN_OF_CHECK: usize = 25;
+/// Other places of a finding that are shown at most.
+const RELATED: usize = 3;
+/// Rules of a packet's way, causes, or equal places that are named at most.
+const NAMED: usize = 6;
+/// Columns of the page.
+const WIDTH: usize = 140;
+
+/// The report, with a line end at the end.
+pub fn render(view: &View<'_>) -> String {
+    let mut out = String::new();
+    let lines = Lines::new(view.sources, view.redactor, &view.report.files);
+    let renderer = if view.color { Renderer::styled() } else { Renderer::plain() };
+    let page = Page { view, lines: &lines, renderer: renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH) };
+    let mut checks: Vec<&CheckResult> = view.report.checks.iter().filter(|c| !c.findings.is_empty()).collect();
+    let open = |c: &CheckResult| c.findings.iter().filter(|f| f.waived.is_none()).map(|f| f.verdict).max();
+    // Stable: checks of one severity stay in the order of the baseline.
+    checks.sort_by_key(|c| (open(c).is_none(), std::cmp::Reverse(c.severity), open(c) == Some(Verdict::Unknown)));
+    for check in checks {
+        page.check(&mut out, check);
+    }
+    if view.list_incomplete {
+        for incomplete in &view.report.incomplete {
+            let at = incomplete.span.map_or_else(|| Untrusted(&incomplete.path).to_string(), |s| lines.locate(s));
+            let _ = writeln!(out, "{}: {at}: {}", "not read".yellow(), Untrusted(&incomplete.text));
+        }
+        if !view.report.incomplete.is_empty() {
+            out.push('\n');
+        }
+    }
+    notes::write(&mut out, &view.report.files, &lines, view.all);
+    summary::write(&mut out, view);
+    view.redactor.scrub(&out)
+}
+
+struct Page<'a> {
+    view: &'a View<'a>,
+    lines: &'a Lines<'a>,
+    renderer: Renderer,
+}
+
+impl Page<'_> {
+    fn check(&self, out: &mut String, check: &CheckResult) {
+        let mut waived = Vec::new();
+        let mut by_device: BTreeMap<(bool, Option<&str>), Vec<(&Finding, Vec<&Finding>)>> = BTreeMap::new();
+        for finding in &check.findings {
+            if finding.waived.is_some() {
+                waived.push(finding);
+                continue;
+            }
+            let key = (finding.verdict == Verdict::Unknown, finding.device.as_deref());
+            let list = by_device.entry(key).or_default();
+            // Equal findings follow each other only by chance, but few are shown: look at those.
+            match list.iter_mut().take(SHOWN).find(|(first, _)| equal(first, finding)) {
+                Some((_, more)) if !self.view.all => more.push(finding),
+                _ => list.push((finding, Vec::new())),
+            }
+        }
+        let mut budget = if self.view.all { usize::MAX } else { SHOWN_OF_CHECK };
+        let mut hidden = (0usize, 0usize);
+        for ((_, device), list) in &by_device {
+            let most = if self.view.all { list.len() } else { SHOWN.min(budget) };
+            for (finding, same) in list.iter().take(most) {
+                self.finding(out, check, finding, same);
+            }
+            budget = budget.saturating_sub(list.len().min(most));
+            let left: usize = list.iter().skip(most).map(|(_, same)| 1 + same.len()).sum();
+            if left == 0 {
+                continue;
+            }
+            if most > 0 {
+                let on = device.map_or_else(String::new, |d| format!(" on {}", Untrusted(d)));
+                let _ = writeln!(out, "  ... and {}{on} (--all shows them)\n", counted(left, "more finding", "more findings"));
+            } else {
+                hidden.0 += left;
+                hidden.1 += 1;
+            }
+        }
+        if hidden.0 > 0 {
+            let what = counted(hidden.0, "more finding", "more findings");
+            let _ = writeln!(out, "  ... and {what} on {} (--all shows them)\n", counted(hidden.1, "other device", "other devices"));
+        }
+        if !by_device.is_empty() {
+            self.advice(out, check);
+        }
+        let shown = if self.view.all { waived.len() } else { SHOWN };
+        for finding in waived.iter().take(shown) {
+            let why = finding.waived.as_deref().unwrap_or("");
+            let _ = writeln!(out, "{}[{}]: {}", "waived".cyan(), Untrusted(&check.id), Untrusted(&finding.message));
+            let _ = writeln!(out, "  --> {}\n   = accepted: {}\n", self.lines.locate(finding.primary.span), Untrusted(why));
+        }
+        if waived.len() > shown {
+            let _ = writeln!(
+                out,
+                "  ... and {} (--all shows them)\n",
+                counted(waived.len() - shown, "more waived finding", "more waived findings")
+            );
+        }
+    }
+
+    /// Why and what to do, once for all findings of a check.
+    fn advice(&self, out: &mut String, check: &CheckResult) {
+        let mut part = |name: &str, text: &str| {
+            if !text.trim().is_empty() {
+                let label = format!("{name}:").bold();
+                let _ = writeln!(out, "  {label} {}", paragraph(text, name.len() + 4));
+            }
+        };
+        part("wanted", &check.title);
+        part("why", &check.why);
+        part("fix", &check.fix);
+        part("refs", &check.refs.join(", "));
+        out.push('\n');
+    }
+
+    fn finding(&self, out: &mut String, check: &CheckResult, finding: &Finding, same: &[&Finding]) {
+        let (level, name) = match (finding.verdict, finding.severity) {
+            (Verdict::Unknown, s) => (Level::WARNING, format!("unknown ({s})")),
+            (Verdict::Overdue, s) => (Level::WARNING, format!("overdue ({s})")),
+            (_, s @ (Severity::Critical | Severity::High)) => (Level::ERROR, s.to_string()),
+            (_, s @ Severity::Medium) => (Level::WARNING, s.to_string()),
+            (_, s) => (Level::NOTE, s.to_string()),
+        };
+        let on = finding.device.as_deref().filter(|d| !finding.message.contains(*d));
+        let on = on.map_or_else(String::new, |d| format!("{}: ", Untrusted(d)));
+        let title =
+            level.with_name(name).primary_title(format!("{on}{}", Untrusted(&finding.message))).id(Untrusted(&check.id).to_string());
+        let mut group = self.place(title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new()), &finding.primary, true);
+        for label in finding.related.iter().take(RELATED) {
+            group = self.place(group, label, false);
+        }
+        let mut say = Vec::new();
+        if finding.related.len() > RELATED {
+            say.push(("also", format!("and {} more", finding.related.len() - RELATED)));
+        }
+        if !same.is_empty() {
+            say.push(("also", self.places(same.iter().map(|f| &f.primary))));
+        }
+        if finding.count > 1 {
+            say.push(("stands for", counted(finding.count as usize, "place of the same kind", "places of the same kind")));
+        }
+        if let Some(witness) = &finding.witness {
+            say.push(("packet", witness.words.clone()));
+            if !witness.conditions.is_empty() {
+                say.push(("if", witness.conditions.join(" and ")));
+            }
+            if !witness.path.is_empty() {
+                say.push(("passed", self.places(witness.path.iter())));
+            }
+        }
+        if !finding.causes.is_empty() {
+            say.push(("unknown because", self.places(finding.causes.iter())));
+        }
+        if let Some(fix) = &finding.fix {
+            say.push(("fix here", fix.clone()));
+        }
+        for (name, text) in &say {
+            group = group.element(Level::NOTE.with_name(*name).message(Untrusted(text).to_string()));
+        }
+        out.push_str(&self.renderer.render(&[group]));
+        out.push_str("\n\n");
+    }
+
+    /// Adds a source line with the part underlined.
+    fn place<'g>(&self, group: Group<'g>, label: &Label, primary: bool) -> Group<'g> {
+        let file = self.lines.file(label.span.file);
+        let place = file.place(label.span.start.min(file.text.len() as u32));
+        let origin = Origin::path(Untrusted(&file.path).to_string()).line(place.line as usize).char_column(place.column as usize);
+        let group = group.element(origin);
+        let (line, range) = self.lines.line(label.span);
+        if line.trim().is_empty() {
+            return group;
+        }
+        let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let mut text = Untrusted(&label.text).to_string();
+        let last = file.place(label.span.end.saturating_sub(1).max(label.span.start).min(file.text.len() as u32)).line;
+        if last > place.line {
+            let sep = if text.is_empty() { "" } else { " " };
+            text = format!("{text}{sep}(to line {last})");
+        }
+        let mut annotation = kind.span(range);
+        if !text.is_empty() {
+            annotation = annotation.label(text);
+        }
+        group.element(Snippet::source(line).line_start(place.line as usize).annotation(annotation))
+    }
+
+    /// `edge.nft:3: text, edge.nft:12`.
+    fn places<'l>(&self, labels: impl Iterator<Item = &'l Label>) -> String {
+        let mut parts = Vec::new();
+        let mut more = 0;
+        for label in labels {
+            if parts.len() >= NAMED {
+                more += 1;
+                continue;
+            }
+            let file = self.lines.file(label.span.file);
+            let line = file.place(label.span.start.min(file.text.len() as u32)).line;
+            let at = format!("{}:{line}", file.path);
+            parts.push(if label.text.is_empty() { at } else { format!("{} ({at})", label.text) });
+        }
+        if more > 0 {
+            parts.push(format!("and {more} more"));
+        }
+        parts.join(", ")
+    }
+}
+
+/// Whether two findings say the same of different places.
+fn equal(a: &Finding, b: &Finding) -> bool {
+    a.message == b.message && a.device == b.device && a.verdict == b.verdict && a.witness.is_none() == b.witness.is_none() && a.fix == b.fix
+}
+
+/// Own text with its lines indented and wrapped.
+fn paragraph(text: &str, indent: usize) -> String {
+    let width = 100;
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(&Untrusted(word).to_string());
+        column += len;
+    }
+    out
+}
