@@ -403,7 +403,7 @@ impl<'a> Builder<'a> {
             }
             let cubes = self.rule_cubes(chain, r)?;
             let cubes = self.cross(condition, &cubes)?;
-            if self.purpose.all_chains && (silent || matches!(rule.action, Action::Jump(_) | Action::Goto(_))) {
+            if self.purpose.all_chains && (silent || cubes.is_empty() || matches!(rule.action, Action::Jump(_) | Action::Goto(_))) {
                 let line = self.line(Line { chain, rule: Some(r as u32) });
                 self.out.marks.push(Mark { line, at: self.out.entries.len() as u32, cubes: cubes.clone() });
             }

@@ -321,20 +321,42 @@ impl Space {
     }
 
     /// States that connection tracking can give: neighbour discovery and multicast listener messages are never tracked
-    /// (`nf_conntrack_proto_icmpv6.c`, types 130-137 and 143), everything else always is.
+    /// (`nf_conntrack_proto_icmpv6.c`, types 130-137 and 143), everything else always is; and only some packets can open a
+    /// connection (see [`opens`]).
     fn tracked(&self, cube: &Cube, family: Family) -> Vec<Cube> {
-        let states = Ranges::interval(ct::NEW, ct::INVALID);
-        let all = || cube.with(Dim::field(Field::Ct), &states, family).into_iter();
-        if family == Family::V4 {
-            return all().collect();
+        let with = |c: Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, family);
+        let mut out: Vec<Cube> = Vec::new();
+        let mut tracked = Some(cube.clone());
+        if family == Family::V6 {
+            let types = untracked_types();
+            out.extend(with(cube.clone(), Field::Icmp, &types).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::UNTRACKED))));
+            tracked = with(cube.clone(), Field::Icmp, &types.complement(Field::Icmp.max(family)));
         }
-        let untracked_types = Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)]);
-        let rest = untracked_types.complement(Field::Icmp.max(family));
-        let tracked = all().filter_map(|c| c.with(Dim::field(Field::Icmp), &rest, family));
-        let untracked = cube
-            .with(Dim::field(Field::Icmp), &untracked_types, family)
-            .and_then(|c| c.with(Dim::field(Field::Ct), &Ranges::single(ct::UNTRACKED), family));
-        tracked.chain(untracked).collect()
+        let Some(tracked) = tracked else { return out };
+        out.extend(with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::INVALID)));
+        let mut new = with(tracked, Field::Ct, &Ranges::single(ct::NEW));
+        for (field, set) in opens(family) {
+            new = new.and_then(|c| with(c, field, &set));
+        }
+        if self.is_matched(Field::CtNat) {
+            new = new.and_then(|c| with(c, Field::CtNat, &Ranges::single(0)));
+        }
+        out.extend(new);
+        out
+    }
+
+    /// The state that connection tracking gives a packet that belongs to no connection it knows.
+    pub fn state_alone(&self, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
+        if family == Family::V6 && untracked_types().contains(icmp) {
+            return ct::UNTRACKED;
+        }
+        let value = |field: &Field| match field {
+            Field::Icmp => icmp,
+            Field::Proto => proto,
+            _ => flags,
+        };
+        let opening = opens(family).iter().all(|(field, set)| set.contains(value(field)));
+        if opening { ct::NEW } else { ct::INVALID }
     }
 
     /// Cubes of destination addresses with what the routing table says of them, given what it says of those that are neither
@@ -393,4 +415,28 @@ impl Space {
             Direction::Out => Field::Oif,
         }
     }
+}
+
+/// ICMPv6 types that are never tracked.
+fn untracked_types() -> Ranges {
+    Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)])
+}
+
+/// Which TCP flags and ICMP types can open a connection; packets of other protocols always can.
+///
+/// TCP (`nf_conntrack_proto_tcp.c`, `tcp_valid_flags` and the row of the state table for no connection): SYN, and ACK alone, which
+/// picks up a connection in its middle (`nf_conntrack_tcp_loose`, on by default), each also with URG; PSH, ECE and CWR do not count.
+/// ICMP (`nf_conntrack_proto_icmp.c`): echo, timestamp, information and address mask requests. ICMPv6: echo requests and node
+/// information queries. ICMP of the other family never does.
+fn opens(family: Family) -> [(Field, Ranges); 3] {
+    let flags = (0..256u128).filter(|f| matches!(f & 0x37, 0x02 | 0x22 | 0x10 | 0x30));
+    let flags = Ranges::from_values(flags.chain([crate::packets::fields::ABSENT_FLAGS]));
+    let types: &[u128] = match family {
+        Family::V4 => &[8, 13, 15, 17],
+        Family::V6 => &[128, 139],
+    };
+    let mut intervals: Vec<(u128, u128)> = types.iter().map(|t| (t << 8, (t << 8) + 255)).collect();
+    intervals.push((crate::packets::fields::ABSENT_PORT, crate::packets::fields::ABSENT_PORT));
+    let foreign = Ranges::single(if family == Family::V4 { 58 } else { 1 });
+    [(Field::TcpFlags, flags), (Field::Icmp, Ranges::from_intervals(intervals)), (Field::Proto, foreign.complement(255))]
 }

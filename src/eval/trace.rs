@@ -40,7 +40,7 @@ const KEYS: [&str; 22] = [
 ];
 
 /// Reads a packet from a JSON object. What is left out gets the value that a usual packet has: an ephemeral source port, SYN, an echo
-/// request, a new connection, no fragment; interfaces that nothing names.
+/// request, the state that a packet of no known connection gets, no fragment; interfaces that nothing names.
 pub fn read_packet(value: &Value, space: &Space) -> Result<(Way, Family, Packet), BadPacket> {
     let bad = |text: String| BadPacket(text);
     let object = value.as_object().ok_or_else(|| bad("a packet must be a JSON object".into()))?;
@@ -98,9 +98,11 @@ pub fn read_packet(value: &Value, space: &Space) -> Result<(Way, Family, Packet)
     };
     let flags = flags.ok_or_else(|| bad("tcp_flags must be letters of FSRPAUEC".into()))?;
     p.set(Field::TcpFlags, if proto == 6 && !later { flags } else { ABSENT_FLAGS });
-    let state = text("ct").unwrap_or("new");
-    let state = ct::NAMES.iter().position(|n| *n == state);
-    p.set(Field::Ct, state.ok_or_else(|| bad(format!("ct must be one of {}", ct::NAMES.join(", "))))? as u128);
+    let state = match text("ct") {
+        Some(name) => ct::NAMES.iter().position(|n| *n == name).map(|i| i as u128),
+        None => Some(space.state_alone(family, proto, p.field(Field::Icmp), p.field(Field::TcpFlags))),
+    };
+    p.set(Field::Ct, state.ok_or_else(|| bad(format!("ct must be one of {}", ct::NAMES.join(", "))))?);
     let interface = |key: &str| space.interface_number(text(key).unwrap_or("\u{0}"));
     p.set(Field::Iif, if way == Way::Output { 0 } else { interface("iif") });
     p.set(Field::Oif, if way == Way::Input { 0 } else { interface("oif") });
@@ -119,7 +121,14 @@ pub fn read_packet(value: &Value, space: &Space) -> Result<(Way, Family, Packet)
         match text("pkttype") {
             Some("broadcast") => 1,
             Some("multicast") => 2,
-            _ => 0,
+            Some(_) => 0,
+            // A group address is sent to a group MAC address (RFC 1112, RFC 2464).
+            None if way == Way::Output => 0,
+            None => match space.address_types(way, family, src, dst).1 {
+                addr_type::BROADCAST => 1,
+                addr_type::MULTICAST => 2,
+                _ => 0,
+            },
         },
     );
     if let Some(mac) = text("src_mac") {
