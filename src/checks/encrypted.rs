@@ -59,7 +59,7 @@ impl Body {
         let outer = inner.complement(Field::Iif.max(family));
         let mut arriving: Vec<Cube> = Cube::of(Dim::field(Field::Iif), outer, family).into_iter().collect();
         if !zone.addresses(family).is_empty() {
-            arriving = without(&arriving, &from_zone(analysis, zone, family), family);
+            arriving = without(&arriving, &from_zone(world, analysis, zone, family), family);
         }
         let encrypted: Vec<Cube> =
             world.services.values().filter(|s| s.encrypted == Some(true)).flat_map(|s| of_service(s, family)).collect();

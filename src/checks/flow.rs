@@ -140,7 +140,7 @@ impl Body {
         let mut arriving = sources(world, analysis, &self.from, family);
         if let (Some(zone), true) = (target, self.must != Some(Must::Pass)) {
             // Within the zone no firewall stands between.
-            arriving = without(&arriving, &inside(analysis, zone, family), family);
+            arriving = without(&arriving, &inside(world, analysis, zone, family), family);
         }
         let deciding = without(&cross(&to, &service_cubes(world, &self.service, family)), &except, family);
         if arriving.is_empty() || deciding.is_empty() {
@@ -228,23 +228,35 @@ pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a 
     out
 }
 
+/// The zones that are the internet.
+fn untrusted<'w>(world: &'w World<'_>) -> Vec<&'w Zone> {
+    world.zones.iter().filter(|z| z.internet).collect()
+}
+
 /// Packets from each of the named places; from anywhere if none is named.
 fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family) -> Vec<Cube> {
     if list.0.is_empty() || list.0.iter().any(|n| n == "any") {
         return vec![Cube::any()];
     }
-    let named = |n: &String| -> Vec<&Zone> {
-        if n == "untrusted" { world.zones.iter().filter(|z| z.internet).collect() } else { world.zone(n).into_iter().collect() }
-    };
-    list.0.iter().flat_map(named).flat_map(|z| from_zone(analysis, z, family)).collect()
+    let mut out = Vec::new();
+    for name in &list.0 {
+        let zones: Vec<&Zone> = if name == "untrusted" { untrusted(world) } else { world.zone(name).into_iter().collect() };
+        if zones.is_empty() {
+            // No zone is the internet: then every place of which nothing is said is untrusted.
+            let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(world, analysis, z, family)).collect();
+            out.extend(without(&[Cube::any()], &named, family));
+        }
+        out.extend(zones.iter().flat_map(|z| from_zone(world, analysis, z, family)));
+    }
+    out
 }
 
 /// Packets whose source is the zone itself (by interface too, where that is known).
-fn inside(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+fn inside(world: &World<'_>, analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
     if zone.internet || zone.addresses(family).is_empty() {
         return Vec::new();
     }
-    from_zone(analysis, zone, family)
+    from_zone(world, analysis, zone, family)
 }
 
 /// Packets of each of the named services; of any if none is named.

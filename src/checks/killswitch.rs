@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::{cross, doubt, label, opening, without, witness};
+use super::vpn::own_kill_switch;
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want, hits};
@@ -34,8 +35,14 @@ impl Check for Body {
             let (Some(first), Some(analysis)) = (clients.first(), world.analysis(&device.name)) else { continue };
             outcome.considered.push(device.name.clone());
             for family in Family::BOTH {
-                let setting = if family == Family::V4 { "kill-switch-v4" } else { "kill-switch-v6" };
-                if flow::switched_off(device, family) || clients.iter().any(|t| t.setting(setting).is_some()) {
+                let own = |t: &&Tunnel| if family == Family::V4 { own_kill_switch(t).v4 } else { own_kill_switch(t).v6 };
+                if flow::switched_off(device, family) || clients.iter().any(|t| own(t).is_some()) {
+                    continue;
+                }
+                if device.has_filter()
+                    && let Some(answer) = flow::unexported(analysis, spec, Way::Output, family)
+                {
+                    outcome.findings.extend(answer);
                     continue;
                 }
                 match judge(world, spec, analysis, &clients, first, family) {

@@ -102,7 +102,12 @@ fn numbers(space: &Space, patterns: &[NamePattern]) -> Ranges {
 
 /// Packets that come from a zone: by arrival interface, and by source address unless the zone is the internet behind a known interface (a
 /// source can be forged; what arrives there is from there). For output: nothing is asked of the arrival.
-pub fn from_zone(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+pub fn from_zone(world: &World<'_>, analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+    zone_packets(&world.zones, analysis, zone, family)
+}
+
+/// As [`from_zone`], among the given zones.
+pub fn zone_packets(zones: &[Zone], analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
     let known = interfaces(analysis.device, zone, family);
     let mut cube = Some(Cube::any());
     let set = match &known {
@@ -110,10 +115,35 @@ pub fn from_zone(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cu
         None => elsewhere(analysis, family),
     };
     cube = cube.and_then(|c| c.with(Dim::field(Field::Iif), &set, family));
-    if !(zone.internet && known.is_some()) {
+    let is_the_place = match &known {
+        Some(list) => zone.internet || has_for_itself(zones, analysis.device, zone, list, family),
+        None => false,
+    };
+    if !is_the_place {
         cube = cube.and_then(|c| c.with(Dim::field(Field::Src), zone.addresses(family), family));
     }
     cube.into_iter().collect()
+}
+
+/// Whether all that is behind these interfaces of the device is the zone: their networks lie within its addresses, and no other zone is behind
+/// them. Then a packet that arrives there comes from the zone, whatever source it claims.
+fn has_for_itself(zones: &[Zone], device: &Device, zone: &Zone, list: &[NamePattern], family: Family) -> bool {
+    let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
+    let shared = zones
+        .iter()
+        .filter(|z| z.name != zone.name && !z.addresses(family).is_subset(zone.addresses(family)))
+        .any(|z| interfaces(device, z, family).is_some_and(|theirs| theirs.iter().any(|p| list.iter().any(|q| meets(p, q)))));
+    let mut networks = device
+        .interfaces
+        .iter()
+        .flatten()
+        .filter(|i| list.iter().any(|p| p.matches(&i.name)))
+        .flat_map(|i| &i.addresses)
+        .map(|a| prefix_bounds(*a))
+        .filter(|(f, lo, _)| *f == family && !(family == Family::V6 && lo >> 118 == 0xfe80 >> 6))
+        .map(|(_, lo, hi)| Ranges::interval(lo, hi))
+        .peekable();
+    !shared && networks.peek().is_some() && networks.all(|n| n.is_subset(zone.addresses(family)))
 }
 
 /// Interfaces behind which a place may be of which nothing is known: not the loopback, and not the inside of a tunnel. ("No interface" is among

@@ -344,7 +344,7 @@ impl Case<'_, '_> {
             if wider.is_empty() {
                 continue;
             }
-            let region = cross(&self.from_internet(Family::V6), &[opening(Family::V6)]);
+            let region = cross(&self.internet_packets(Family::V6), &[opening(Family::V6)]);
             let found = hits(self.analysis, Query::new(way, Family::V6, Want::Accepted), &region, &wider)?;
             for hit in found.found {
                 let service = words::service_words(&hit.decided_as.header_cube(Family::V6), Family::V6);
@@ -355,19 +355,19 @@ impl Case<'_, '_> {
         Ok(out)
     }
 
-    fn from_internet(&self, family: Family) -> Vec<Cube> {
+    fn internet_packets(&self, family: Family) -> Vec<Cube> {
         let zones = self.internet();
         if zones.is_empty() {
             return self.arriving(family);
         }
-        zones.iter().flat_map(|z| from_zone(self.analysis, z, family)).collect()
+        zones.iter().flat_map(|z| from_zone(self.world, self.analysis, z, family)).collect()
     }
 
     /// The services (protocol and destination port) that packets from the internet can reach somewhere, ICMP aside.
     fn services(&self, way: Way, family: Family) -> Result<Vec<Cube>, Limit> {
         let icmp = Ranges::from_values([1, 2, 58]).complement(255);
         let other = Cube::of(Dim::field(Field::Proto), icmp, family).into_iter().collect::<Vec<_>>();
-        let region = cross(&self.from_internet(family), &[opening(family)]);
+        let region = cross(&self.internet_packets(family), &[opening(family)]);
         let mut out: Vec<Cube> = Vec::new();
         for p in passing(self.analysis, Query::new(way, family, Want::Accepted), &region, &other)? {
             let mut service = Cube::any();

@@ -30,6 +30,8 @@ enum Aspect {
     Shadowed,
     /// Rules without which every packet would be treated the same.
     Redundant,
+    /// Chains that hang on no hook and that nothing calls.
+    Uncalled,
     /// Rules that accept every packet from anywhere to anywhere.
     AnyToAny,
     /// Things that the firewall would refuse to load.
@@ -48,6 +50,7 @@ impl Check for Body {
             let Some(analysis) = world.analysis(&device.name) else { continue };
             outcome.considered.push(device.name.clone());
             match self.aspect {
+                Aspect::Uncalled => uncalled(analysis, &mut outcome.findings),
                 Aspect::AnyToAny => any_to_any(analysis, &mut outcome.findings),
                 Aspect::InvalidRuleset => invalid(analysis, &mut outcome.findings),
                 Aspect::Shadowed | Aspect::Redundant => match analysis.fates() {
@@ -66,15 +69,7 @@ impl Check for Body {
 }
 
 impl Body {
-    fn rule(
-        &self,
-        world: &World<'_>,
-        analysis: &Analysis<'_>,
-        called: &BTreeSet<ChainId>,
-        line: Line,
-        fate: &Fate,
-        outcome: &mut Outcome,
-    ) {
+    fn rule(&self, world: &World<'_>, analysis: &Analysis<'_>, called: &BTreeSet<ChainId>, line: Line, fate: &Fate, outcome: &mut Outcome) {
         if matches!(fate, Fate::Live | Fate::Uncalled) {
             return;
         }
@@ -151,6 +146,28 @@ fn called(analysis: &Analysis<'_>, fates: &BTreeMap<Line, Fate>) -> BTreeSet<Cha
         };
     }
     out
+}
+
+/// Chains with rules that no base chain leads to.
+fn uncalled(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
+    let device = analysis.device;
+    let mut reached: BTreeSet<ChainId> = BTreeSet::new();
+    let mut todo: Vec<ChainId> = device.base_chains.iter().map(|b| b.chain).collect();
+    while let Some(id) = todo.pop() {
+        if reached.insert(id) {
+            todo.extend(device.chain(id).rules.iter().filter(|r| r.enabled).filter_map(|r| match r.action {
+                Action::Jump(to) | Action::Goto(to) => Some(to),
+                _ => None,
+            }));
+        }
+    }
+    for (i, chain) in device.chains.iter().enumerate() {
+        if !reached.contains(&ChainId(i as u32)) && !chain.rules.is_empty() {
+            let message = format!("the {} rules of {} never apply: nothing calls the chain", chain.rules.len(), chain.name);
+            let finding = Finding::new(message, Label::new(chain.span, "")).on(&device.name);
+            findings.push(finding.about(format!("{} {}", device.name, chain.name)));
+        }
+    }
 }
 
 fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {

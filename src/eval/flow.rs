@@ -406,8 +406,8 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -
             packet.set(*f, arrived.field(*f));
         }
     }
-    let open = (analysis.space.condition_count() > 0)
-        .then(|| walk(analysis, way, family, &packet, None, Some(decided), purpose.logs_decide));
+    let open =
+        (analysis.space.condition_count() > 0).then(|| walk(analysis, way, family, &packet, None, Some(decided), purpose.logs_decide));
     let fixed = walk(analysis, way, family, &packet, Some(packet.conditions()), Some(decided), purpose.logs_decide);
     let expected = {
         let at = v.program.path(decided, 0).last().map(|e| v.program.entries[*e as usize].act);

@@ -579,7 +579,8 @@ pub fn protocol_number(s: &str) -> Option<u8> {
 
 /// The name of a protocol number, if it has a customary one.
 pub fn protocol_name(n: u8) -> Option<&'static str> {
-    PROTOCOLS.iter().find(|(_, p)| *p == n).map(|(name, _)| *name)
+    // "ip" is what tools call 0, and would read as "any protocol".
+    PROTOCOLS.iter().find(|(_, p)| *p == n && n != 0).map(|(name, _)| *name)
 }
 
 fn transport(protocol: u8) -> u8 {

@@ -63,9 +63,14 @@ fn plain(cube: &Cube, family: Family) -> Cube {
     out
 }
 
+type Intervals = Vec<(u128, u128)>;
+
+/// The first cube of a group, and what all of them have in the joined dimension (`None`: no constraint).
+type Joined = (Cube, Option<Intervals>);
+
 /// Joins cubes that are equal but in `dim`.
 fn join(cubes: Vec<Cube>, dim: Dim, family: Family) -> Vec<Cube> {
-    let mut groups: BTreeMap<Vec<(Dim, Vec<(u128, u128)>)>, (Cube, Option<Vec<(u128, u128)>>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<(Dim, Intervals)>, Joined> = BTreeMap::new();
     for cube in cubes {
         let rest: Vec<_> = cube.dims().iter().filter(|(d, _)| *d != dim).map(|(d, s)| (*d, s.intervals().to_vec())).collect();
         let mine = cube.get(dim).map(|s| s.intervals().to_vec());

@@ -87,7 +87,7 @@ pub fn plausible(cube: &Cube, family: Family) -> Packet {
 fn pick(field: Field, set: &Ranges, family: Family) -> u128 {
     let preferred: &[u128] = match field {
         Field::Src | Field::Dst => return pick_address(set, family),
-        Field::Proto => &[6, 17, 1, 58],
+        Field::Proto => &[6, 17, 1, 58, 47, 50, 253],
         Field::Dport => &[443, 80, 22, 53, 3389, 445, 5432, 8080, 40001],
         Field::Sport => &[40000, 51515, 1024],
         Field::Icmp => &[8 << 8, 128 << 8],

@@ -58,7 +58,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn check(&self, out: &mut String, check: &CheckResult) {
         let mut waived = Vec::new();
-        let mut by_device: BTreeMap<(bool, Option<&str>), Vec<(&Finding, Vec<&Finding>)>> = BTreeMap::new();
+        let mut by_device: BTreeMap<(bool, Option<&str>), Vec<Shown<'_>>> = BTreeMap::new();
         for finding in &check.findings {
             if finding.waived.is_some() {
                 waived.push(finding);
@@ -267,6 +267,9 @@ fn paragraph(text: &str, indent: usize) -> String {
     }
     out
 }
+
+/// A finding that is shown, and those like it that it stands for.
+type Shown<'f> = (&'f Finding, Vec<&'f Finding>);
 
 #[cfg(test)]
 mod tests {
