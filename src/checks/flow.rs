@@ -4,14 +4,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
-use super::place::{cross, doubt, from_zone, interfaces, label, of_service, opening, to_zone, unsolicited, without, witness};
+use super::place::{
+    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, of_service, opening, to_zone, unsolicited, without, witness,
+};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
 use crate::diag::{Finding, Label};
-use crate::eval::flow::{Hit, Query, Want, hits};
-use crate::eval::{Analysis, Limit, Way};
-use crate::model::Device;
+use crate::eval::flow::{Hit, Query, Want};
+use crate::eval::{Analysis, Limit, Line, Way};
+use crate::model::{Device, Match};
 use crate::net::{Family, Ranges, prefix_bounds};
-use crate::packets::Cube;
+use crate::packets::{Cube, Dim, Field};
 
 /// The kind.
 pub static FLOW: Kind = Kind { id: "flow", page: include_str!("flow.md"), parse, schema: body::schema_of::<Body> };
@@ -131,10 +133,10 @@ impl Body {
         };
         let mut except = Vec::new();
         for e in self.only.iter().flatten().chain(&self.except) {
-            let from = sources(world, analysis, &e.from, family);
+            let from = sources(world, analysis, &e.from, family, false);
             except.extend(cross(&from, &service_cubes(world, &e.service, family)));
         }
-        let mut arriving = sources(world, analysis, &self.from, family);
+        let mut arriving = sources(world, analysis, &self.from, family, self.must == Some(Must::Pass));
         if let (Some(zone), true) = (target, self.must != Some(Must::Pass)) {
             // Within the zone no firewall stands between.
             arriving = without(&arriving, &inside(analysis, zone, family), family);
@@ -148,7 +150,7 @@ impl Body {
             _ => (Want::Accepted, unsolicited(family)),
         };
         let arriving = cross(&arriving, &[state]);
-        let found = hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
+        let found = likely_hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
         Ok(found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect())
     }
 
@@ -165,17 +167,35 @@ impl Body {
             list => list.join(", "),
         };
         let line = analysis.line_words(hit.line);
-        let words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
+        let mut words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
+        if self.must != Some(Must::Pass) && !asks_for_service(analysis, hit.line) {
+            words = format!("anything, such as {words}");
+        }
         let (message, text) = if self.must == Some(Must::Pass) {
             (format!("{who} cannot reach {goal} with {words} ({})", family.name()), format!("{line} stops it"))
         } else {
             (format!("{who} can reach {goal} with {words} ({})", family.name()), format!("{line} lets it through"))
         };
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
-        finding.subject = format!("{} {} {} {line}", analysis.device.name, way.name(), family.name());
+        finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
         finding.witness = Some(witness(world, analysis, hit, way, family));
         doubt(analysis, hit, finding)
     }
+}
+
+/// Whether a line is about some protocols or ports; those that are not let everything through.
+fn asks_for_service(analysis: &Analysis<'_>, line: Line) -> bool {
+    let chain = analysis.device.chains.get(line.chain.0 as usize);
+    let Some(rule) = line.rule.and_then(|r| chain.and_then(|c| c.rules.get(r as usize))) else { return false };
+    let mut asks = false;
+    rule.matcher.walk(&mut |m| {
+        asks |= match m {
+            Match::Field(f, _) => matches!(f, Field::Proto | Field::Dport | Field::Sport | Field::Icmp),
+            Match::Opaque(_) => true,
+            _ => false,
+        }
+    });
+    asks
 }
 
 /// The devices that stand in the way of the flow, and the ways through them.
@@ -193,10 +213,11 @@ pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a 
     let mut out = Vec::new();
     for device in chosen {
         let mut ways = Vec::new();
-        if target.is_some_and(|z| owns(device, z)) {
+        let forwards = forwards(world, device);
+        if target.is_some_and(|z| owns(device, z, forwards)) {
             ways.push(Way::Input);
         }
-        if front.iter().any(|d| d.name == device.name) && forwards(world, device) {
+        if front.iter().any(|d| d.name == device.name) && forwards {
             ways.push(Way::Forward);
         }
         if !ways.is_empty() {
@@ -206,15 +227,21 @@ pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a 
     out
 }
 
-/// Packets from each of the named places; from anywhere if none is named.
-fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family) -> Vec<Cube> {
+/// Packets from each of the named places; from anywhere if none is named. `honest`: only those whose source belongs to the place; a forged
+/// one need not pass.
+fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family, honest: bool) -> Vec<Cube> {
     if list.0.is_empty() || list.0.iter().any(|n| n == "any") {
         return vec![Cube::any()];
     }
     let named = |n: &String| -> Vec<&Zone> {
         if n == "untrusted" { world.zones.iter().filter(|z| z.internet).collect() } else { world.zone(n).into_iter().collect() }
     };
-    list.0.iter().flat_map(named).flat_map(|z| from_zone(analysis, z, family)).collect()
+    let from = |z: &Zone| {
+        let arriving = from_zone(analysis, z, family);
+        let own = Cube::of(Dim::field(Field::Src), z.addresses(family).clone(), family);
+        if honest { cross(&arriving, own.as_slice()) } else { arriving }
+    };
+    list.0.iter().flat_map(named).flat_map(from).collect()
 }
 
 /// Packets whose source is the zone itself (by interface too, where that is known).
@@ -260,11 +287,14 @@ fn connected(device: &Device, zone: &Zone) -> bool {
         || Family::BOTH.iter().any(|f| zone.internet && interfaces(device, zone, *f).is_some())
 }
 
-/// Whether an address of the zone is the device's own.
-fn owns(device: &Device, zone: &Zone) -> bool {
+/// Whether an address of the zone is the device's own. A firewall has one in each network that it serves, and does not thereby belong to the
+/// zone: what reaches the firewall itself is asked with `to: firewall`.
+fn owns(device: &Device, zone: &Zone, forwards: bool) -> bool {
     device.interfaces.iter().flatten().flat_map(|i| &i.addresses).any(|a| {
         let (f, n) = crate::net::to_number(a.ip());
-        !zone.internet && zone.addresses(f).contains(n)
+        let (_, lo, hi) = prefix_bounds(*a);
+        let serves = forwards && hi > lo && Ranges::interval(lo, hi).is_subset(zone.addresses(f));
+        !zone.internet && !serves && zone.addresses(f).contains(n)
     })
 }
 
