@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use super::Outcome;
 use super::input::Reading;
 use super::output::Output;
+use crate::eval::fates::Fate;
+use crate::eval::{Analysis, Line};
+use crate::pipeline::Inventory;
 use crate::report::{Lines, annotate};
+use crate::source::{FileId, Limits};
 
 /// Prints files back, each line with its state: understood, irrelevant, not modelled, unsupported, unrecognised.
 #[derive(clap::Args, Debug)]
@@ -28,17 +32,48 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let inventory = args.reading.read(&args.paths, BTreeSet::new(), Vec::new())?;
     let redactor = inventory.redactor();
     let lines = Lines::new(&inventory.sources, &redactor, &inventory.files);
+    let fates = if args.summary || args.json { BTreeMap::new() } else { fates(&inventory) };
     for file in &inventory.files {
         let text = if args.json {
             annotate::summary_json(file, &lines)
         } else if args.summary {
             annotate::summary_line(file, &lines)
         } else if file.format.is_some() {
-            annotate::lines(file, &lines, &BTreeMap::new()) + "\n"
+            annotate::lines(file, &lines, fates.get(&file.file).unwrap_or(&BTreeMap::new())) + "\n"
         } else {
             continue;
         };
         out.write(&redactor.scrub(&text));
     }
     Ok(args.reading.tell(&inventory.incomplete, &inventory.sources, &redactor))
+}
+
+/// What becomes of rules that do nothing, by file and 0-based line.
+fn fates(inventory: &Inventory) -> BTreeMap<FileId, BTreeMap<usize, String>> {
+    let mut out: BTreeMap<FileId, BTreeMap<usize, String>> = BTreeMap::new();
+    for device in inventory.devices.iter().filter(|d| d.has_filter()) {
+        let analysis = Analysis::new(device, &[], &Limits::default());
+        let Ok(all) = analysis.fates() else { continue };
+        for (line, fate) in all {
+            let names = |by: &[Line]| {
+                let shown = by.iter().take(4).map(|l| match analysis.span(*l) {
+                    Some(s) => format!("line {}", inventory.sources.get(s.file).place(s.start).line),
+                    None => analysis.line_words(*l),
+                });
+                shown.collect::<Vec<_>>().join(", ")
+            };
+            let text = match fate {
+                Fate::Live => continue,
+                Fate::Shadowed(by) => format!("never applies: its packets are taken by {}", names(by)),
+                Fate::Redundant(by) => format!("changes nothing: without it {} would do the same", names(by)),
+                Fate::Empty => "never applies: no packet can match it here".into(),
+                Fate::Uncalled => "never applies: nothing calls its chain".into(),
+                Fate::Undecided => "whether it ever applies could not be decided within the bound".into(),
+            };
+            if let Some(span) = analysis.span(*line) {
+                out.entry(span.file).or_default().insert(inventory.sources.get(span.file).line_index(span.start), text);
+            }
+        }
+    }
+    out
 }

@@ -25,7 +25,7 @@ pub(crate) fn find(named: Option<&Path>, paths: &[PathBuf], quiet: bool) -> Resu
     if let Some(path) = named {
         return Ok(Origin::File(path.to_path_buf()));
     }
-    let candidates = input::folders(paths).into_iter().flat_map(|f| NAMES.iter().map(move |n| f.join(n)));
+    let candidates = input::folders(paths).into_iter().flat_map(|f| NAMES.iter().map(move |n| f.strip_prefix(".").unwrap_or(f).join(n)));
     let found: Vec<PathBuf> = candidates.filter(|p| p.is_file()).collect();
     match found.as_slice() {
         [] => Ok(Origin::Shipped),

@@ -11,7 +11,7 @@ use super::{Failure, output};
 use crate::checks::body::suggestion;
 use crate::diag::Incomplete;
 use crate::pipeline::{self, Inventory, Options};
-use crate::report::Untrusted;
+use crate::report::{self, Untrusted};
 use crate::source::{Redactor, Sources};
 use crate::vendors;
 
@@ -75,7 +75,8 @@ impl Reading {
             output::say(&format!("note: {}: {}", Untrusted(path), Untrusted(text)));
         }
         if inventory.remarks.len() > SHOWN {
-            output::say(&format!("note: and {} more files that are in no format that is recognised", inventory.remarks.len() - SHOWN));
+            let more = report::counted(inventory.remarks.len() - SHOWN, "more file", "more files");
+            output::say(&format!("note: and {more} in no format that is recognised (annotate --summary lists all)"));
         }
         if inventory.passed_over > 0 {
             output::say(&format!(

@@ -193,7 +193,7 @@ fn devices(out: &mut String, view: &View<'_>) {
     }
     if judged > 0 {
         let word = if open.is_empty() { counted(judged, "device", "devices") } else { counted(judged, "other device", "other devices") };
-        rest.push(format!("on {word} every check holds"));
+        rest.push(format!("no finding on {word}"));
     }
     if unjudged > 0 {
         rest.push(format!("no check looked at {}", counted(unjudged, "device", "devices")));

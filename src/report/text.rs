@@ -7,6 +7,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use colored::Colorize as _;
 
+use super::untrusted::visible;
 use super::{Lines, Untrusted, View, counted, notes, summary};
 use crate::diag::{CheckResult, Finding, Label, Severity, Verdict};
 
@@ -172,8 +173,13 @@ impl Page<'_> {
         for (name, text) in &say {
             group = group.element(Level::NOTE.with_name(*name).message(Untrusted(text).to_string()));
         }
-        out.push_str(&self.renderer.render(&[group]));
-        out.push_str("\n\n");
+        // A place and its line are given apart, so that the column is that of the file and not of the shown (redacted) line. The
+        // renderer takes them for two places and puts a line of `:::` between them.
+        for line in self.renderer.render(&[group]).lines().filter(|l| !is_separator(l)) {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out.push('\n');
     }
 
     /// Adds a source line with the part underlined.
@@ -221,6 +227,18 @@ impl Page<'_> {
     }
 }
 
+/// Whether a rendered line is nothing but `:::`, colours aside. Lines of a configuration have their number before them.
+fn is_separator(line: &str) -> bool {
+    let mut rest = line.trim();
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, r)| r);
+    }
+    plain.push_str(rest);
+    plain.trim() == ":::"
+}
+
 /// Whether two findings say the same of different places.
 fn equal(a: &Finding, b: &Finding) -> bool {
     a.message == b.message && a.device == b.device && a.verdict == b.verdict && a.witness.is_none() == b.witness.is_none() && a.fix == b.fix
@@ -236,13 +254,138 @@ fn paragraph(text: &str, indent: usize) -> String {
         if column > 0 && column + 1 + len > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
+            if word.starts_with("::") {
+                out.push('|');
+            }
             column = 0;
         } else if column > 0 {
             out.push(' ');
             column += 1;
         }
-        out.push_str(&Untrusted(word).to_string());
+        out.push_str(&visible(word, &mut []));
         column += len;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::{Report, Witness};
+    use crate::source::{Redactor, Sources, Span};
+
+    fn check(findings: Vec<Finding>) -> CheckResult {
+        CheckResult {
+            id: "no-telnet".into(),
+            title: "Telnet is closed".into(),
+            severity: Severity::High,
+            kind: "flow",
+            ruleset: None,
+            why: "Passwords cross in clear.".into(),
+            fix: "Use ssh.".into(),
+            refs: vec![],
+            verdict: Verdict::Violated,
+            considered: vec!["edge".into()],
+            findings,
+        }
+    }
+
+    fn rendered(text: &str, finding: impl Fn(&SourceFileId) -> Vec<Finding>, color: bool) -> String {
+        let mut sources = Sources::default();
+        let id = SourceFileId(sources.add("edge.nft", text.as_bytes()));
+        let redactor = Redactor::new(&sources, [Span::new(id.0, 4, 17)].into_iter().filter(|_| text.starts_with("psk ")));
+        let mut findings = finding(&id);
+        for f in &mut findings {
+            (f.check, f.severity) = ("no-telnet".into(), Severity::High);
+        }
+        let report =
+            Report { checks: vec![check(findings)], devices: vec!["edge".into()], as_of: "2026-09-01".into(), ..Report::default() };
+        let view = View {
+            report: &report,
+            sources: &sources,
+            redactor: &redactor,
+            fail_on: Severity::Medium,
+            allow_incomplete: false,
+            all: false,
+            list_incomplete: false,
+            color,
+        };
+        render(&view)
+    }
+
+    struct SourceFileId(crate::source::FileId);
+
+    #[test]
+    fn a_finding_shows_line_packet_way_and_advice() {
+        let shown = rendered(
+            "chain input\n  tcp dport 23 accept\n  drop\n",
+            |id| {
+                let mut f = Finding::new("telnet is open to the internet", Label::new(Span::new(id.0, 14, 33), "lets it in")).on("edge");
+                f.related = vec![Label::new(Span::new(id.0, 36, 40), "never reached")];
+                f.witness = Some(Witness {
+                    words: "TCP from 203.0.113.7 port 40000 to 10.0.0.1 port 23".into(),
+                    packet: "{}".into(),
+                    path: vec![Label::new(Span::new(id.0, 14, 33), "")],
+                    conditions: vec!["recent --name x".into()],
+                });
+                vec![f]
+            },
+            false,
+        );
+        let expected = "\
+high[no-telnet]: edge: telnet is open to the internet
+ --> edge.nft:2:3
+  |
+2 |   tcp dport 23 accept
+  |   ^^^^^^^^^^^^^^^^^^^ lets it in
+ ::: edge.nft:3:3
+  |
+3 |   drop
+  |   ---- never reached
+  |
+  = packet: TCP from 203.0.113.7 port 40000 to 10.0.0.1 port 23
+  = if: recent --name x
+  = passed: edge.nft:2
+
+  wanted: Telnet is closed
+  why: Passwords cross in clear.
+  fix: Use ssh.
+";
+        assert!(shown.starts_with(expected), "{shown}");
+        assert!(shown.ends_with("fwproof: 0 files, 1 high, 0 waived, 0 unread: FAIL (fail-on medium)\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_before_the_place_is_hidden_and_the_column_is_that_of_the_file() {
+        let finding = |id: &SourceFileId| vec![Finding::new("m", Label::new(Span::new(id.0, 18, 22), ""))];
+        let shown = rendered("psk hunter2hunter here\n", finding, false);
+        assert!(!shown.contains("hunter2") && shown.contains("edge.nft:1:19"), "{shown}");
+        assert!(shown.contains("1 | psk <secret 1> here\n  |                ^^^^"), "{shown}");
+    }
+
+    #[test]
+    fn equal_findings_are_one_with_places_and_many_are_cut() {
+        let text = "accept\n".repeat(40);
+        let same = |id: &SourceFileId| (0..10).map(|i| Finding::new("same", Label::new(Span::new(id.0, i * 7, i * 7 + 6), ""))).collect();
+        let shown = rendered(&text, same, false);
+        assert!(shown.contains("= also: edge.nft:2, edge.nft:3, edge.nft:4, edge.nft:5, edge.nft:6, edge.nft:7, and 3 more"), "{shown}");
+        let other = |id: &SourceFileId| {
+            (0..40).map(|i| Finding::new(format!("m{i}"), Label::new(Span::new(id.0, i * 7, i * 7 + 6), "")).on("edge")).collect()
+        };
+        let shown = rendered(&text, other, false);
+        assert!(shown.contains("... and 35 more findings on edge (--all shows them)"), "{shown}");
+        assert_eq!(shown.matches("\nhigh[").count() + 1, 5);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let finding = |id: &SourceFileId| vec![Finding::new("m", Label::new(Span::new(id.0, 0, 3), "x"))];
+        let plain = rendered("tab\tab\n", finding, false);
+        let mut styled = rendered("tab\tab\n", finding, true);
+        while let Some(at) = styled.find('\u{1b}') {
+            let end = styled[at..].find('m').map_or(styled.len(), |e| at + e + 1);
+            styled.replace_range(at..end, "");
+        }
+        assert_eq!(styled, plain);
+    }
 }
