@@ -241,7 +241,7 @@ proptest! {
         let analysis = Analysis::new(&device, &[], &Limits::default());
         let any = [Cube::any()];
         for want in [Want::Accepted, Want::Blocked] {
-            let found = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any).unwrap();
+            let found = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any).unwrap().found;
             for h in &found {
                 let is = passes(&analysis, &h.packet) == Outcome::Accept;
                 prop_assert_eq!(is, want == Want::Accepted);

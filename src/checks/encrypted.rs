@@ -70,7 +70,9 @@ impl Body {
         let deciding = without(&deciding, &encrypted, family);
         let arriving = cross(&arriving, &[unsolicited(family)]);
         let found = likely_hits(analysis, Query::new(way, family, Want::Accepted), &arriving, &deciding)?;
-        Ok(found
+        let more = found.more as u32;
+        let mut out: Vec<Finding> = found
+            .found
             .iter()
             .map(|hit| {
                 let line = analysis.line_words(hit.line);
@@ -86,6 +88,10 @@ impl Body {
                 finding.witness = Some(witness(world, analysis, hit, way, family));
                 doubt(analysis, hit, finding)
             })
-            .collect())
+            .collect();
+        if let Some(last) = out.last_mut() {
+            last.count += more;
+        }
+        Ok(out)
     }
 }

@@ -5,7 +5,8 @@ use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
 use super::place::{
-    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, of_service, opening, to_zone, unsolicited, without, witness,
+    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unsolicited,
+    without, witness,
 };
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
 use crate::diag::{Finding, Label};
@@ -108,6 +109,7 @@ impl Check for Body {
         for (device, ways) in devices(world, spec, &self.to) {
             let Some(analysis) = world.analysis(&device.name) else { continue };
             outcome.considered.push(device.name.clone());
+            outcome.findings.extend(misnamed_interfaces(world, device));
             for way in ways {
                 for family in Family::BOTH {
                     match self.judge(world, spec, analysis, way, family) {
@@ -151,7 +153,11 @@ impl Body {
         };
         let arriving = cross(&arriving, &[state]);
         let found = likely_hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
-        Ok(found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect())
+        let mut out: Vec<Finding> = found.found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect();
+        if let Some(last) = out.last_mut() {
+            last.count += found.more as u32;
+        }
+        Ok(out)
     }
 
     fn finding(&self, world: &World<'_>, spec: &Spec, analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> Finding {
@@ -179,7 +185,22 @@ impl Body {
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
         finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
         finding.witness = Some(witness(world, analysis, hit, way, family));
+        finding.fix = self.unplaced(world, analysis, family);
         doubt(analysis, hit, finding)
+    }
+
+    /// What to write where it is not known behind which interface the source is.
+    fn unplaced(&self, world: &World<'_>, analysis: &Analysis<'_>, family: Family) -> Option<String> {
+        let named = |n: &String| -> Vec<&Zone> {
+            if n == "untrusted" { world.zones.iter().filter(|z| z.internet).collect() } else { world.zone(n).into_iter().collect() }
+        };
+        let zone = self.from.0.iter().flat_map(named).find(|z| interfaces(analysis.device, z, family).is_none())?;
+        let device = &analysis.device.name;
+        Some(format!(
+            "It is not known behind which interface of {device} {} is, so every interface was considered: write `on: {{ {device}: [NAME] }}` for \
+             the zone, or export `ip addr` and `ip route` too.",
+            zone.name
+        ))
     }
 }
 

@@ -66,7 +66,7 @@ fn judge(
     let deciding = without(&deciding, &allowed(device, clients, family), family);
     let query = Query::new(Way::Output, family, Want::Accepted);
     let found = likely_hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
-    let Some(hit) = found.iter().find(|h| h.certain).or(found.first()) else { return Ok(None) };
+    let Some(hit) = found.best() else { return Ok(None) };
     let message = format!("{}: {} traffic leaves outside the VPN when the tunnel does not take it", device.name, family.name());
     let line = analysis.line_words(hit.line);
     let place = match analysis.span(hit.line) {
@@ -74,7 +74,7 @@ fn judge(
         None => crate::diag::Label::new(first.span, "nothing on this device filters what leaves it"),
     };
     let mut finding = Finding::new(message, place).on(&device.name).about(format!("{} {}", device.name, family.name()));
-    finding.count = found.len() as u32;
+    finding.count = found.count();
     finding.witness = Some(witness(world, analysis, hit, Way::Output, family));
     finding.related.push(crate::diag::Label::new(first.span, "the tunnel"));
     Ok(Some(doubt(analysis, hit, finding)))

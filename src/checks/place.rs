@@ -2,9 +2,9 @@
 
 use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
-use crate::eval::flow::{Hit, Query, hits};
+use crate::eval::flow::{Hit, Hits, Query, hits};
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
-use crate::model::{Device, NamePattern};
+use crate::model::{Device, Match, NamePattern};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::ct;
 use crate::packets::{Cube, Dim, Field};
@@ -12,7 +12,8 @@ use crate::packets::{Cube, Dim, Field};
 /// The interfaces of a device behind which a zone sits, as the baseline says, or as the device's addresses and routes show. `None`: not known.
 pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<NamePattern>> {
     if let Some(list) = zone.on.get(&device.name) {
-        return Some(list.clone());
+        // A name that the device does not have would make every question about it idle: better none than a wrong one.
+        return misnamed(device, zone).is_none().then(|| list.clone());
     }
     // Where a tunnel ends elsewhere, what comes out of it arrives by whatever route leads there.
     let names = || device.interfaces.iter().flatten().map(|i| &i.name).chain(device.tunnels.iter().map(|t| &t.interface));
@@ -57,6 +58,47 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
     (!found.is_empty()).then_some(found)
 }
 
+/// An interface that the baseline names for the device, and that the device does not have: no such interface was exported, or, where none
+/// was exported, its rules name interfaces but not this one.
+pub fn misnamed<'z>(device: &Device, zone: &'z Zone) -> Option<&'z NamePattern> {
+    let patterns = zone.on.get(&device.name)?;
+    let mut names: Vec<NamePattern> = device.interfaces.iter().flatten().map(|i| NamePattern::exact(&*i.name)).collect();
+    let mut in_rules = Vec::new();
+    for rule in device.chains.iter().flat_map(|c| &c.rules) {
+        rule.matcher.walk(&mut |m| {
+            if let Match::Interface(_, p) = m {
+                in_rules.push(p.clone());
+            }
+        });
+    }
+    names.extend(device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)));
+    let other_than_loopback = in_rules.iter().any(|p| !is_loopback(&p.name));
+    if device.interfaces.is_none() && !other_than_loopback {
+        return None;
+    }
+    names.extend(in_rules);
+    let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
+    patterns.iter().find(|p| !names.iter().any(|n| meets(p, n)))
+}
+
+fn is_loopback(name: &str) -> bool {
+    name == "lo" || name == "lo0"
+}
+
+/// Findings about interfaces that the baseline names wrongly for a device: until that is mended, every interface is considered.
+pub fn misnamed_interfaces(world: &World<'_>, device: &Device) -> Vec<Finding> {
+    let wrong = world.zones.iter().filter_map(|z| misnamed(device, z).map(|p| (z, p)));
+    wrong
+        .map(|(zone, pattern)| {
+            let text = format!("the baseline puts {} behind {} of {}, which has no such interface", zone.name, pattern.name, device.name);
+            let cause = Label::new(zone.span, "every interface is considered instead");
+            Finding::unknown(text, Label::new(zone.span, "here"), vec![cause])
+                .on(&device.name)
+                .about(format!("{} {}", device.name, zone.name))
+        })
+        .collect()
+}
+
 fn numbers(space: &Space, patterns: &[NamePattern]) -> Ranges {
     patterns.iter().fold(Ranges::EMPTY, |s, p| s.or(&space.interfaces(p)))
 }
@@ -66,9 +108,11 @@ fn numbers(space: &Space, patterns: &[NamePattern]) -> Ranges {
 pub fn from_zone(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
     let known = interfaces(analysis.device, zone, family);
     let mut cube = Some(Cube::any());
-    if let Some(list) = &known {
-        cube = cube.and_then(|c| c.with(Dim::field(Field::Iif), &numbers(&analysis.space, list), family));
-    }
+    let set = match &known {
+        Some(list) => numbers(&analysis.space, list),
+        None => elsewhere(analysis, family),
+    };
+    cube = cube.and_then(|c| c.with(Dim::field(Field::Iif), &set, family));
     let whole = known.as_ref().is_some_and(|list| zone.internet || serves_only(analysis.device, zone, list, family));
     if !whole {
         cube = cube.and_then(|c| c.with(Dim::field(Field::Src), zone.addresses(family), family));
@@ -87,6 +131,14 @@ fn serves_only(device: &Device, zone: &Zone, list: &[NamePattern], family: Famil
             .chain(routed)
             .map(prefix_bounds)
             .all(|(f, lo, hi)| f != family || local(f, lo) || Ranges::interval(lo, hi).is_subset(zone.addresses(family)))
+}
+
+/// Interfaces behind which a place may be of which nothing is known: not the loopback, and not the inside of a tunnel. ("No interface" is among
+/// them: nothing is asked of packets that the device itself sends.)
+fn elsewhere(analysis: &Analysis<'_>, family: Family) -> Ranges {
+    let tunnels = analysis.device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)).filter(|p| !p.name.is_empty());
+    let not: Vec<NamePattern> = tunnels.chain(["lo", "lo0"].map(NamePattern::exact)).collect();
+    numbers(&analysis.space, &not).complement(Field::Iif.max(family))
 }
 
 /// Packets that go to a zone, as deciding rules see them.
@@ -119,11 +171,11 @@ fn is_routed(device: &Device, zone: &Zone, family: Family) -> bool {
 ///
 /// # Errors
 /// A bound was hit.
-pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Hit>, Limit> {
+pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Hits, Limit> {
     /// More pairs of places than this are not tried: the packets are true without.
     const MOST: usize = 4096;
     let mut found = hits(analysis, query, arriving, deciding)?;
-    if found.is_empty() {
+    if found.found.is_empty() {
         return Ok(found);
     }
     let Query { way, family, .. } = query;
@@ -149,14 +201,14 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
         (&late, cross(&to, &tcp)),
         (&late, to),
     ];
-    let mut done = vec![false; found.len()];
+    let mut done = vec![false; found.found.len()];
     for (from, to) in tries {
         if from.is_empty() || from.len().saturating_mul(to.len()) > MOST {
             continue;
         }
         let better = hits(analysis, query, from, &to)?;
-        for (hit, done) in found.iter_mut().zip(&mut done).filter(|(_, done)| !**done) {
-            if let Some(b) = better.iter().find(|b| b.line == hit.line && (b.certain || !hit.certain)) {
+        for (hit, done) in found.found.iter_mut().zip(&mut done).filter(|(_, done)| !**done) {
+            if let Some(b) = better.found.iter().find(|b| b.line == hit.line && (b.certain || !hit.certain)) {
                 *hit = b.clone();
                 *done = true;
             }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::flow::{device_label, forwards, switched_off, unexported};
-use super::place::{cross, doubt, from_zone, interfaces, label, likely_hits, opening, unsolicited, witness};
+use super::place::{cross, doubt, from_zone, interfaces, label, likely_hits, misnamed_interfaces, opening, unsolicited, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, body, select};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want, passing};
@@ -100,6 +100,7 @@ impl Check for Asked {
                 Asked::Aspect(Aspect::V6NoWiderThanV4) => case.v6_wider(),
             };
             outcome.considered.push(device.name.clone());
+            outcome.findings.extend(misnamed_interfaces(world, device));
             match found {
                 Ok(findings) => outcome.findings.extend(findings),
                 Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
@@ -166,7 +167,7 @@ impl Case<'_, '_> {
         }
         let region = cross(&[self.unmentioned(way, family)], &[unsolicited(family)]);
         let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
-        let Some(hit) = found.iter().find(|h| h.certain).or(found.first()) else { return Ok(Vec::new()) };
+        let Some(hit) = found.best() else { return Ok(Vec::new()) };
         let message = format!("{} {} is not denied by default: what no rule singles out passes", family.name(), way.name());
         let mut finding = self.finding(hit, way, family, message, "lets it through");
         if self.analysis.span(hit.line).is_none() {
@@ -236,11 +237,11 @@ impl Case<'_, '_> {
                 continue;
             }
             let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
-            let Some(hit) = found.iter().find(|h| h.certain).or(found.first()) else { continue };
+            let Some(hit) = found.best() else { continue };
             let from = crate::net::to_ip(family, hit.packet.field(Field::Src));
             let message = format!("a packet from outside with the impossible source {from} passes ({} {})", family.name(), way.name());
             let mut finding = self.finding(hit, way, family, message, "accepts it");
-            finding.count = found.len() as u32;
+            finding.count = found.count();
             out.push(finding);
         }
         Ok(out)
@@ -295,10 +296,10 @@ impl Case<'_, '_> {
                 continue;
             }
             let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
-            let Some(hit) = found.iter().find(|h| h.certain).or(found.first()) else { continue };
+            let Some(hit) = found.best() else { continue };
             let message = format!("packets that belong to no valid connection pass ({} {})", family.name(), way.name());
             let mut finding = self.finding(hit, way, family, message, "accepts them");
-            finding.count = found.len() as u32;
+            finding.count = found.count();
             out.push(finding);
         }
         Ok(out)
@@ -313,10 +314,10 @@ impl Case<'_, '_> {
             }
             let query = Query { purpose: Purpose { logs_decide: true, all_chains: false }, ..Query::new(way, family, Want::Blocked) };
             let found = likely_hits(self.analysis, query, &region, &[Cube::any()])?;
-            let Some(hit) = found.first() else { continue };
+            let Some(hit) = found.found.first() else { continue };
             let message = format!("packets are dropped without a log entry ({} {})", family.name(), way.name());
             let mut finding = self.finding(hit, way, family, message, "drops them unlogged");
-            finding.count = found.len() as u32;
+            finding.count = found.count();
             out.push(finding);
         }
         Ok(out)
@@ -345,7 +346,7 @@ impl Case<'_, '_> {
             }
             let region = cross(&self.from_internet(Family::V6), &[opening(Family::V6)]);
             let found = likely_hits(self.analysis, Query::new(way, Family::V6, Want::Accepted), &region, &wider)?;
-            for hit in found {
+            for hit in found.found {
                 let service = words::service_words(&hit.decided_as.header_cube(Family::V6), Family::V6);
                 let message = format!("{service} is open to the internet over IPv6 but not over IPv4 ({})", way.name());
                 out.push(self.finding(&hit, way, Family::V6, message, "lets it through"));

@@ -1,6 +1,6 @@
 //! Rules that do nothing, or too much.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,8 +53,9 @@ impl Check for Body {
                 Aspect::Shadowed | Aspect::Redundant => match analysis.fates() {
                     Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
                     Ok(fates) => {
+                        let called = called(analysis, fates);
                         for (line, fate) in fates {
-                            self.rule(world, analysis, *line, fate, &mut outcome);
+                            self.rule(world, analysis, &called, *line, fate, &mut outcome);
                         }
                     }
                 },
@@ -65,7 +66,10 @@ impl Check for Body {
 }
 
 impl Body {
-    fn rule(&self, world: &World<'_>, analysis: &Analysis<'_>, line: Line, fate: &Fate, outcome: &mut Outcome) {
+    fn rule(&self, world: &World<'_>, analysis: &Analysis<'_>, called: &BTreeSet<ChainId>, line: Line, fate: &Fate, outcome: &mut Outcome) {
+        if matches!(fate, Fate::Live | Fate::Uncalled) {
+            return;
+        }
         let Some(span) = analysis.span(line) else { return };
         let chain = &analysis.device.chain(line.chain).name;
         let name = analysis.line_words(line);
@@ -73,7 +77,7 @@ impl Body {
         let (message, by, how) = match (self.aspect, fate) {
             (Aspect::Shadowed, Fate::Shadowed(by)) => {
                 // In a chain that is itself called from shadowed rules only, the call is to blame and is reported.
-                if !called(analysis, line.chain) {
+                if !called.contains(&line.chain) {
                     return;
                 }
                 let what = if by.len() > 1 { "the rules below together take" } else { "an earlier rule takes" };
@@ -128,15 +132,17 @@ impl Body {
     }
 }
 
-/// Whether a chain hangs on a hook or is called by a rule that some packet gets to.
-fn called(analysis: &Analysis<'_>, chain: ChainId) -> bool {
+/// The chains that hang on a hook or are called by a rule that some packet gets to.
+fn called(analysis: &Analysis<'_>, fates: &BTreeMap<Line, Fate>) -> BTreeSet<ChainId> {
     let device = analysis.device;
-    let Ok(fates) = analysis.fates() else { return true };
-    device.base_chains.iter().any(|b| b.chain == chain)
-        || fates.iter().any(|(line, fate)| {
-            let rule = line.rule.and_then(|r| device.chain(line.chain).rules.get(r as usize));
-            matches!(fate, Fate::Live) && rule.is_some_and(|r| r.action == Action::Jump(chain) || r.action == Action::Goto(chain))
-        })
+    let mut out: BTreeSet<ChainId> = device.base_chains.iter().map(|b| b.chain).collect();
+    for line in fates.iter().filter(|(_, fate)| matches!(fate, Fate::Live)).map(|(line, _)| line) {
+        match line.rule.and_then(|r| device.chain(line.chain).rules.get(r as usize)).map(|r| &r.action) {
+            Some(Action::Jump(to) | Action::Goto(to)) => out.insert(*to),
+            _ => false,
+        };
+    }
+    out
 }
 
 fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {

@@ -294,15 +294,44 @@ pub struct Hit {
     pub certain: bool,
 }
 
+/// Hits that [`hits`] looks for. Whoever reads a report wants to know that there are more, not each of them.
+pub const MOST_HITS: usize = 12;
+
+/// Some of the lines that decide as wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// At most [`MOST_HITS`], the first ones. Empty only if there is no such line.
+    pub found: Vec<Hit>,
+    /// How many more places there are that may decide so; they were not looked at.
+    pub more: usize,
+}
+
+impl Hits {
+    /// The first that is certain, else the first.
+    pub fn best(&self) -> Option<&Hit> {
+        self.found.iter().find(|h| h.certain).or(self.found.first())
+    }
+
+    /// How many places one finding about the best stands for.
+    pub fn count(&self) -> u32 {
+        (self.found.len() + self.more) as u32
+    }
+}
+
 /// One hit for each line that decides as wanted about some packet: `arriving` bounds the packets as they arrive, `deciding` as the
 /// deciding rules see them (after destination translation). In the order of the lines.
-pub fn hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Hit>, Limit> {
+pub fn hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Hits, Limit> {
     let Query { way, family, purpose, want } = query;
     let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out: Vec<Hit> = Vec::new();
+    let mut more = 0;
     for v in variants.all() {
         let regions: Vec<Cube> = v.regions.iter().flat_map(|r| deciding.iter().filter_map(|d| r.and(d))).collect();
         for group in candidates(&v.program, &regions, want) {
+            if out.len() >= MOST_HITS {
+                more += 1;
+                continue;
+            }
             let start: Vec<Cube> =
                 group.iter().flat_map(|e| regions.iter().filter_map(|r| r.and(&v.program.entries[*e as usize].cube))).collect();
             let Some(hit) = hit(analysis, query, v, group[0], start)? else { continue };
@@ -313,7 +342,7 @@ pub fn hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: 
             }
         }
     }
-    Ok(out)
+    Ok(Hits { found: out, more })
 }
 
 /// Entries that decide as wanted and overlap a region, those of one written place together.
@@ -377,7 +406,8 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -
             packet.set(*f, arrived.field(*f));
         }
     }
-    let open = walk(analysis, way, family, &packet, None, Some(decided), purpose.logs_decide);
+    let open =
+        (analysis.space.condition_count() > 0).then(|| walk(analysis, way, family, &packet, None, Some(decided), purpose.logs_decide));
     let fixed = walk(analysis, way, family, &packet, Some(packet.conditions()), Some(decided), purpose.logs_decide);
     let expected = {
         let at = v.program.path(decided, 0).last().map(|e| v.program.entries[*e as usize].act);
@@ -389,6 +419,7 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -
             super::words::packet_words(&packet, way, family, &analysis.space)
         )));
     }
+    let open = open.unwrap_or_else(|| fixed.clone());
     let certain = open.verdict != super::walk::Outcome::Unknown && open.verdict.passes() == fixed.verdict.passes();
     let line = fixed.decided.unwrap_or(Line { chain: crate::model::ChainId(u32::MAX), rule: None });
     Ok(Hit { line, packet, decided_as: decided.clone(), walked: if certain { open } else { fixed }, certain })

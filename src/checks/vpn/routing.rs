@@ -225,7 +225,7 @@ fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback:
     let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();
     let far = without(&far, &killswitch::allowed(device, tunnels, family), family);
     let found = hits(analysis, Query::new(Way::Output, family, Want::Accepted), &cross(&beside, &[opening(family)]), &far)?;
-    Ok(match found.iter().find(|h| h.certain).or(found.first()) {
+    Ok(match found.best() {
         None => Blocked::Yes,
         Some(hit) if hit.certain => Blocked::No(analysis.span(hit.line)),
         Some(hit) => Blocked::Maybe(analysis.span(hit.line).unwrap_or(fallback)),

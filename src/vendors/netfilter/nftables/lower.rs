@@ -33,6 +33,8 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
     // The kernel puts a chain before those of its priority that are there already (nf_hook_grow in net/netfilter/core.c).
     bases.reverse();
     reader.device.base_chains.extend(bases);
+    // A ruleset of nftables is all there is for both families: a hook without a chain lets everything pass.
+    reader.device.exhaustive = true;
     if budget == 0 {
         let whole = reader.file.line_span(0);
         reader.incomplete(
