@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::place::{cross, doubt, from_zone, label, of_service, to_zone, unsolicited, without, witness};
+use super::place::{cross, doubt, from_zone, label, likely_hits, line_subject, of_service, to_zone, unsolicited, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow};
 use crate::diag::Finding;
-use crate::eval::flow::{Query, Want, hits};
+use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
 use crate::model::NamePattern;
 use crate::net::{Family, Ranges};
@@ -59,7 +59,7 @@ impl Body {
         let outer = inner.complement(Field::Iif.max(family));
         let mut arriving: Vec<Cube> = Cube::of(Dim::field(Field::Iif), outer, family).into_iter().collect();
         if !zone.addresses(family).is_empty() {
-            arriving = without(&arriving, &from_zone(world, analysis, zone, family), family);
+            arriving = without(&arriving, &from_zone(analysis, zone, family), family);
         }
         let encrypted: Vec<Cube> =
             world.services.values().filter(|s| s.encrypted == Some(true)).flat_map(|s| of_service(s, family)).collect();
@@ -69,7 +69,7 @@ impl Body {
             to_zone(analysis, zone, way, family).iter().filter_map(|c| c.with(Dim::field(Field::Proto), &icmp, family)).collect();
         let deciding = without(&deciding, &encrypted, family);
         let arriving = cross(&arriving, &[unsolicited(family)]);
-        let found = hits(analysis, Query::new(way, family, Want::Accepted), &arriving, &deciding)?;
+        let found = likely_hits(analysis, Query::new(way, family, Want::Accepted), &arriving, &deciding)?;
         let more = found.more as u32;
         let mut out: Vec<Finding> = found
             .found
@@ -79,8 +79,12 @@ impl Body {
                 let words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
                 let message = format!("{} is reached with {words}, unencrypted and outside any tunnel ({})", self.to, family.name());
                 let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, format!("{line} lets it through")));
-                finding =
-                    finding.on(&analysis.device.name).about(format!("{} {} {} {line}", analysis.device.name, way.name(), family.name()));
+                finding = finding.on(&analysis.device.name).about(format!(
+                    "{} {} {}",
+                    way.name(),
+                    family.name(),
+                    line_subject(world, analysis, hit.line)
+                ));
                 finding.witness = Some(witness(world, analysis, hit, way, family));
                 doubt(analysis, hit, finding)
             })

@@ -5,15 +5,16 @@ use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
 use super::place::{
-    cross, doubt, from_zone, interfaces, label, misnamed_interfaces, of_service, opening, to_zone, unsolicited, without, witness,
+    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unsolicited,
+    without, witness,
 };
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
 use crate::diag::{Finding, Label};
-use crate::eval::flow::{Hit, Query, Want, hits};
-use crate::eval::{Analysis, Limit, Way};
-use crate::model::Device;
+use crate::eval::flow::{Hit, Query, Want};
+use crate::eval::{Analysis, Limit, Line, Way};
+use crate::model::{Device, Match};
 use crate::net::{Family, Ranges, prefix_bounds};
-use crate::packets::Cube;
+use crate::packets::{Cube, Dim, Field};
 
 /// The kind.
 pub static FLOW: Kind = Kind { id: "flow", page: include_str!("flow.md"), parse, schema: body::schema_of::<Body> };
@@ -134,13 +135,13 @@ impl Body {
         };
         let mut except = Vec::new();
         for e in self.only.iter().flatten().chain(&self.except) {
-            let from = sources(world, analysis, &e.from, family);
+            let from = sources(world, analysis, &e.from, family, false);
             except.extend(cross(&from, &service_cubes(world, &e.service, family)));
         }
-        let mut arriving = sources(world, analysis, &self.from, family);
+        let mut arriving = sources(world, analysis, &self.from, family, self.must == Some(Must::Pass));
         if let (Some(zone), true) = (target, self.must != Some(Must::Pass)) {
             // Within the zone no firewall stands between.
-            arriving = without(&arriving, &inside(world, analysis, zone, family), family);
+            arriving = without(&arriving, &inside(analysis, zone, family), family);
         }
         let deciding = without(&cross(&to, &service_cubes(world, &self.service, family)), &except, family);
         if arriving.is_empty() || deciding.is_empty() {
@@ -151,7 +152,7 @@ impl Body {
             _ => (Want::Accepted, unsolicited(family)),
         };
         let arriving = cross(&arriving, &[state]);
-        let found = hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
+        let found = likely_hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
         let mut out: Vec<Finding> = found.found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect();
         if let Some(last) = out.last_mut() {
             last.count += found.more as u32;
@@ -172,14 +173,17 @@ impl Body {
             list => list.join(", "),
         };
         let line = analysis.line_words(hit.line);
-        let words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
+        let mut words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
+        if self.must != Some(Must::Pass) && !asks_for_service(analysis, hit.line) {
+            words = format!("anything, such as {words}");
+        }
         let (message, text) = if self.must == Some(Must::Pass) {
             (format!("{who} cannot reach {goal} with {words} ({})", family.name()), format!("{line} stops it"))
         } else {
             (format!("{who} can reach {goal} with {words} ({})", family.name()), format!("{line} lets it through"))
         };
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
-        finding.subject = format!("{} {} {} {line}", analysis.device.name, way.name(), family.name());
+        finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
         finding.witness = Some(witness(world, analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
         doubt(analysis, hit, finding)
@@ -200,6 +204,21 @@ impl Body {
     }
 }
 
+/// Whether a line is about some protocols or ports; those that are not let everything through.
+fn asks_for_service(analysis: &Analysis<'_>, line: Line) -> bool {
+    let chain = analysis.device.chains.get(line.chain.0 as usize);
+    let Some(rule) = line.rule.and_then(|r| chain.and_then(|c| c.rules.get(r as usize))) else { return false };
+    let mut asks = false;
+    rule.matcher.walk(&mut |m| {
+        asks |= match m {
+            Match::Field(f, _) => matches!(f, Field::Proto | Field::Dport | Field::Sport | Field::Icmp),
+            Match::Opaque(_) => true,
+            _ => false,
+        }
+    });
+    asks
+}
+
 /// The devices that stand in the way of the flow, and the ways through them.
 pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
     let chosen = select::devices(world, spec).into_iter();
@@ -215,10 +234,11 @@ pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a 
     let mut out = Vec::new();
     for device in chosen {
         let mut ways = Vec::new();
-        if target.is_some_and(|z| owns(device, z)) {
+        let forwards = forwards(world, device);
+        if target.is_some_and(|z| owns(device, z, forwards)) {
             ways.push(Way::Input);
         }
-        if front.iter().any(|d| d.name == device.name) && forwards(world, device) {
+        if front.iter().any(|d| d.name == device.name) && forwards {
             ways.push(Way::Forward);
         }
         if !ways.is_empty() {
@@ -233,30 +253,36 @@ fn untrusted<'w>(world: &'w World<'_>) -> Vec<&'w Zone> {
     world.zones.iter().filter(|z| z.internet).collect()
 }
 
-/// Packets from each of the named places; from anywhere if none is named.
-fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family) -> Vec<Cube> {
+/// Packets from each of the named places; from anywhere if none is named. `honest`: only those whose source belongs to the place; a forged
+/// one need not pass.
+fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>, family: Family, honest: bool) -> Vec<Cube> {
     if list.0.is_empty() || list.0.iter().any(|n| n == "any") {
         return vec![Cube::any()];
     }
+    let from = |z: &Zone| {
+        let arriving = from_zone(analysis, z, family);
+        let own = Cube::of(Dim::field(Field::Src), z.addresses(family).clone(), family);
+        if honest { cross(&arriving, own.as_slice()) } else { arriving }
+    };
     let mut out = Vec::new();
     for name in &list.0 {
         let zones: Vec<&Zone> = if name == "untrusted" { untrusted(world) } else { world.zone(name).into_iter().collect() };
         if zones.is_empty() {
             // No zone is the internet: then every place of which nothing is said is untrusted.
-            let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(world, analysis, z, family)).collect();
+            let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();
             out.extend(without(&[Cube::any()], &named, family));
         }
-        out.extend(zones.iter().flat_map(|z| from_zone(world, analysis, z, family)));
+        out.extend(zones.into_iter().flat_map(from));
     }
     out
 }
 
 /// Packets whose source is the zone itself (by interface too, where that is known).
-fn inside(world: &World<'_>, analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+fn inside(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
     if zone.internet || zone.addresses(family).is_empty() {
         return Vec::new();
     }
-    from_zone(world, analysis, zone, family)
+    from_zone(analysis, zone, family)
 }
 
 /// Packets of each of the named services; of any if none is named.
@@ -294,11 +320,14 @@ fn connected(device: &Device, zone: &Zone) -> bool {
         || Family::BOTH.iter().any(|f| zone.internet && interfaces(device, zone, *f).is_some())
 }
 
-/// Whether an address of the zone is the device's own.
-fn owns(device: &Device, zone: &Zone) -> bool {
+/// Whether an address of the zone is the device's own. A firewall has one in each network that it serves, and does not thereby belong to the
+/// zone: what reaches the firewall itself is asked with `to: firewall`.
+fn owns(device: &Device, zone: &Zone, forwards: bool) -> bool {
     device.interfaces.iter().flatten().flat_map(|i| &i.addresses).any(|a| {
         let (f, n) = crate::net::to_number(a.ip());
-        !zone.internet && zone.addresses(f).contains(n)
+        let (_, lo, hi) = prefix_bounds(*a);
+        let serves = forwards && hi > lo && Ranges::interval(lo, hi).is_subset(zone.addresses(f));
+        !zone.internet && !serves && zone.addresses(f).contains(n)
     })
 }
 

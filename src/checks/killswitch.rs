@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::place::{cross, doubt, label, opening, without, witness};
 use super::vpn::own_kill_switch;
+use super::place::{cross, doubt, label, likely_hits, opening, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
 use crate::diag::Finding;
-use crate::eval::flow::{Query, Want, hits};
+use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
 use crate::model::{Device, NamePattern, Tunnel, TunnelRole};
 use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, parse_addr};
@@ -72,7 +72,7 @@ fn judge(
     let deciding: Vec<Cube> = Cube::of(Dim::field(Field::Dst), public, family).into_iter().collect();
     let deciding = without(&deciding, &allowed(device, clients, family), family);
     let query = Query::new(Way::Output, family, Want::Accepted);
-    let found = hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
+    let found = likely_hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
     let Some(hit) = found.best() else { return Ok(None) };
     let message = format!("{}: {} traffic leaves outside the VPN when the tunnel does not take it", device.name, family.name());
     let line = analysis.line_words(hit.line);

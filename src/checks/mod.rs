@@ -21,7 +21,7 @@ pub mod vpn;
 mod world;
 
 pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
-pub use place::{cross, of_service, to_zone, zone_packets};
+pub use place::{cross, from_zone, of_service, to_zone};
 pub use rule_text::expiry;
 pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
 

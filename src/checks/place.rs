@@ -2,8 +2,8 @@
 
 use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
-use crate::eval::flow::Hit;
-use crate::eval::{Analysis, Line, Space, Way, words};
+use crate::eval::flow::{Hit, Hits, Query, hits};
+use crate::eval::{Analysis, Limit, Line, Space, Way, words};
 use crate::model::{Device, Match, NamePattern};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::ct;
@@ -15,7 +15,10 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
         // A name that the device does not have would make every question about it idle: better none than a wrong one.
         return misnamed(device, zone).is_none().then(|| list.clone());
     }
-    if !zone.through.is_empty() {
+    // Where a tunnel ends elsewhere, what comes out of it arrives by whatever route leads there.
+    let names = || device.interfaces.iter().flatten().map(|i| &i.name).chain(device.tunnels.iter().map(|t| &t.interface));
+    let ends_here = |p: &NamePattern| names().any(|n| p.matches(n));
+    if !zone.through.is_empty() && (device.interfaces.is_none() || zone.through.iter().any(ends_here)) {
         return Some(zone.through.clone());
     }
     let mut found: Vec<NamePattern> = Vec::new();
@@ -100,14 +103,9 @@ fn numbers(space: &Space, patterns: &[NamePattern]) -> Ranges {
     patterns.iter().fold(Ranges::EMPTY, |s, p| s.or(&space.interfaces(p)))
 }
 
-/// Packets that come from a zone: by arrival interface, and by source address unless the zone is the internet behind a known interface (a
-/// source can be forged; what arrives there is from there). For output: nothing is asked of the arrival.
-pub fn from_zone(world: &World<'_>, analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
-    zone_packets(&world.zones, analysis, zone, family)
-}
-
-/// As [`from_zone`], among the given zones.
-pub fn zone_packets(zones: &[Zone], analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
+/// Packets that come from a zone: by arrival interface, and by source address unless nothing but the zone is behind the interface (a source
+/// can be forged; what arrives there is from there). For output: nothing is asked of the arrival.
+pub fn from_zone(analysis: &Analysis<'_>, zone: &Zone, family: Family) -> Vec<Cube> {
     let known = interfaces(analysis.device, zone, family);
     let mut cube = Some(Cube::any());
     let set = match &known {
@@ -115,35 +113,24 @@ pub fn zone_packets(zones: &[Zone], analysis: &Analysis<'_>, zone: &Zone, family
         None => elsewhere(analysis, family),
     };
     cube = cube.and_then(|c| c.with(Dim::field(Field::Iif), &set, family));
-    let is_the_place = match &known {
-        Some(list) => zone.internet || has_for_itself(zones, analysis.device, zone, list, family),
-        None => false,
-    };
-    if !is_the_place {
+    let whole = known.as_ref().is_some_and(|list| zone.internet || serves_only(analysis.device, zone, list, family));
+    if !whole {
         cube = cube.and_then(|c| c.with(Dim::field(Field::Src), zone.addresses(family), family));
     }
     cube.into_iter().collect()
 }
 
-/// Whether all that is behind these interfaces of the device is the zone: their networks lie within its addresses, and no other zone is behind
-/// them. Then a packet that arrives there comes from the zone, whatever source it claims.
-fn has_for_itself(zones: &[Zone], device: &Device, zone: &Zone, list: &[NamePattern], family: Family) -> bool {
-    let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
-    let shared = zones
-        .iter()
-        .filter(|z| z.name != zone.name && !z.addresses(family).is_subset(zone.addresses(family)))
-        .any(|z| interfaces(device, z, family).is_some_and(|theirs| theirs.iter().any(|p| list.iter().any(|q| meets(p, q)))));
-    let mut networks = device
-        .interfaces
-        .iter()
-        .flatten()
-        .filter(|i| list.iter().any(|p| p.matches(&i.name)))
-        .flat_map(|i| &i.addresses)
-        .map(|a| prefix_bounds(*a))
-        .filter(|(f, lo, _)| *f == family && !(family == Family::V6 && lo >> 118 == 0xfe80 >> 6))
-        .map(|(_, lo, hi)| Ranges::interval(lo, hi))
-        .peekable();
-    !shared && networks.peek().is_some() && networks.all(|n| n.is_subset(zone.addresses(family)))
+/// Whether these interfaces have networks of the zone behind them and no others.
+fn serves_only(device: &Device, zone: &Zone, list: &[NamePattern], family: Family) -> bool {
+    let here = |name: &str| list.iter().any(|p| p.matches(name));
+    let mut connected = device.interfaces.iter().flatten().filter(|i| here(&i.name)).flat_map(|i| &i.addresses).copied().peekable();
+    let routed = device.routes.iter().flatten().filter(|r| r.interface.as_deref().is_some_and(here)).map(|r| r.to);
+    let local = |f: Family, lo: u128| f == Family::V6 && lo >> 118 == 0x3fa;
+    connected.peek().is_some()
+        && connected
+            .chain(routed)
+            .map(prefix_bounds)
+            .all(|(f, lo, hi)| f != family || local(f, lo) || Ranges::interval(lo, hi).is_subset(zone.addresses(family)))
 }
 
 /// Interfaces behind which a place may be of which nothing is known: not the loopback, and not the inside of a tunnel. ("No interface" is among
@@ -158,12 +145,123 @@ fn elsewhere(analysis: &Analysis<'_>, family: Family) -> Ranges {
 pub fn to_zone(analysis: &Analysis<'_>, zone: &Zone, way: Way, family: Family) -> Vec<Cube> {
     let mut cube = Cube::of(Dim::field(Field::Dst), zone.addresses(family).clone(), family);
     if way == Way::Forward
-        && zone.internet
+        && (zone.internet || is_routed(analysis.device, zone, family))
         && let Some(list) = interfaces(analysis.device, zone, family)
     {
         cube = cube.and_then(|c| c.with(Dim::field(Field::Oif), &numbers(&analysis.space, &list), family));
     }
     cube.into_iter().collect()
+}
+
+/// Whether the way to every address of a zone is known: the baseline names the interfaces, or routes and connected networks other than the
+/// default route lead to all of them. Then packets to it leave by these interfaces and no others.
+fn is_routed(device: &Device, zone: &Zone, family: Family) -> bool {
+    if zone.on.contains_key(&device.name) {
+        return true;
+    }
+    let connected = device.interfaces.iter().flatten().flat_map(|i| &i.addresses).copied();
+    let routes = device.routes.iter().flatten().filter(|r| r.interface.is_some()).map(|r| r.to);
+    let known = connected.chain(routes).map(prefix_bounds).filter(|(f, lo, hi)| *f == family && hi - lo < family.max_address());
+    let known = Ranges::from_intervals(known.map(|(_, lo, hi)| (lo, hi)).collect());
+    zone.addresses(family).is_subset(&known)
+}
+
+/// As [`hits`], with packets that people believe where there are any: from a network behind the interface on which they arrive, to one behind
+/// the interface through which they leave (or an address of the device itself), TCP, opening a connection.
+///
+/// # Errors
+/// A bound was hit.
+pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Hits, Limit> {
+    /// More pairs of places than this are not tried: the packets are true without.
+    const MOST: usize = 4096;
+    let mut found = hits(analysis, query, arriving, deciding)?;
+    if found.found.is_empty() {
+        return Ok(found);
+    }
+    let Query { way, family, .. } = query;
+    let tcp: Vec<Cube> = Cube::of(Dim::field(Field::Proto), Ranges::single(6), family).into_iter().collect();
+    let home = homes(analysis, family, Field::Iif, Field::Src);
+    let from = cross(&cross(arriving, &[opening(family)]), &home);
+    let to = match way {
+        Way::Forward => cross(deciding, &homes(analysis, family, Field::Oif, Field::Dst)),
+        Way::Input => cross(deciding, &own_addresses(analysis, family)),
+        Way::Output => Vec::new(),
+    };
+    let pick = |a: &[Cube], b: &[Cube]| if a.is_empty() { b.to_vec() } else { a.to_vec() };
+    let (from, to) = (pick(&from, &cross(arriving, &[opening(family)])), pick(&to, deciding));
+    let forwarded = if way == Way::Forward { cross(&from, &own_addresses(analysis, family)) } else { Vec::new() };
+    let late = cross(arriving, &home);
+    // From the most to the least believable (a packet to the device itself that a forwarding rule sends on comes first); the first
+    // that a line decides about is taken.
+    let tries = [
+        (&forwarded, cross(&to, &tcp)),
+        (&from, cross(&to, &tcp)),
+        (&from, to.clone()),
+        (&from, cross(deciding, &tcp)),
+        (&late, cross(&to, &tcp)),
+        (&late, to),
+    ];
+    let mut done = vec![false; found.found.len()];
+    for (from, to) in tries {
+        if from.is_empty() || from.len().saturating_mul(to.len()) > MOST {
+            continue;
+        }
+        let better = hits(analysis, query, from, &to)?;
+        for (hit, done) in found.found.iter_mut().zip(&mut done).filter(|(_, done)| !**done) {
+            if let Some(b) = better.found.iter().find(|b| b.line == hit.line && (b.certain || !hit.certain)) {
+                *hit = b.clone();
+                *done = true;
+            }
+        }
+        if done.iter().all(|d| *d) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// For each interface: packets on it with an address of a network behind it; behind that of the default route is whatever is behind no other.
+fn homes(analysis: &Analysis<'_>, family: Family, interface: Field, address: Field) -> Vec<Cube> {
+    let device = analysis.device;
+    let outer = |name: &str| {
+        let to_all = |r: &crate::model::Route| r.to.prefix() == 0 && prefix_bounds(r.to).0 == family;
+        device.routes.iter().flatten().any(|r| to_all(r) && r.interface.as_deref() == Some(name))
+    };
+    let (mut all, mut far, mut near) = (Ranges::EMPTY, Vec::new(), Vec::new());
+    for i in device.interfaces.iter().flatten().filter(|i| i.name != "lo") {
+        let number = Ranges::single(analysis.space.interface_number(&i.name));
+        let nets = i.addresses.iter().map(|a| prefix_bounds(*a));
+        // Link-local networks (fe80::/10, RFC 4291) are behind every interface.
+        let nets = nets.filter(|(f, lo, hi)| *f == family && hi > lo && !(*f == Family::V6 && lo >> 118 == 0x3fa));
+        let nets = Ranges::from_intervals(nets.map(|(_, lo, hi)| (lo, hi)).collect());
+        let cube = Cube::of(Dim::field(interface), number, family);
+        if outer(&i.name) {
+            far.extend(cube);
+        } else {
+            all = all.or(&nets);
+            near.extend(cube.and_then(|c| c.with(Dim::field(address), &nets, family)));
+        }
+    }
+    let rest = all.complement(family.max_address());
+    let mut out: Vec<Cube> = far.into_iter().filter_map(|c| c.with(Dim::field(address), &rest, family)).collect();
+    // The last one is tried first.
+    out.extend(near.into_iter().rev());
+    out
+}
+
+/// Packets to the device's own addresses, those of the loopback interface aside.
+fn own_addresses(analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
+    let interfaces = analysis.device.interfaces.iter().flatten().filter(|i| i.name != "lo");
+    let own = interfaces.flat_map(|i| &i.addresses).map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family);
+    Cube::of(Dim::field(Field::Dst), Ranges::from_values(own.map(|(_, n)| n)), family).into_iter().collect()
+}
+
+/// What a finding about a line is about: the text of the rule, which stays when other rules come and go, or the chain whose policy it is.
+pub fn line_subject(world: &World<'_>, analysis: &Analysis<'_>, line: Line) -> String {
+    match (line.rule, analysis.span(line)) {
+        (Some(_), Some(span)) => world.redactor.show(world.sources.get(span.file), span).trim().to_owned(),
+        _ => analysis.line_words(line),
+    }
 }
 
 /// Packets of a service, as deciding rules see them.

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::flow::{device_label, forwards, switched_off, unexported};
-use super::place::{cross, doubt, from_zone, interfaces, label, misnamed_interfaces, opening, unsolicited, witness};
+use super::place::{cross, doubt, from_zone, interfaces, label, likely_hits, misnamed_interfaces, opening, unsolicited, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, body, select};
 use crate::diag::{Finding, Label};
-use crate::eval::flow::{Hit, Query, Want, hits, passing};
+use crate::eval::flow::{Hit, Query, Want, passing};
 use crate::eval::{Analysis, Limit, Purpose, Way, words};
 use crate::model::{Device, Match};
 use crate::net::{Family, Ranges, parse_cidr, prefix_bounds};
@@ -166,7 +166,7 @@ impl Case<'_, '_> {
             return Ok(answer);
         }
         let region = cross(&[self.unmentioned(way, family)], &[unsolicited(family)]);
-        let found = hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
+        let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
         let Some(hit) = found.best() else { return Ok(Vec::new()) };
         let message = format!("{} {} is not denied by default: what no rule singles out passes", family.name(), way.name());
         let mut finding = self.finding(hit, way, family, message, "lets it through");
@@ -236,7 +236,7 @@ impl Case<'_, '_> {
                 out.extend(answer);
                 continue;
             }
-            let found = hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
+            let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
             let Some(hit) = found.best() else { continue };
             let from = crate::net::to_ip(family, hit.packet.field(Field::Src));
             let message = format!("a packet from outside with the impossible source {from} passes ({} {})", family.name(), way.name());
@@ -295,7 +295,7 @@ impl Case<'_, '_> {
                 out.extend(answer);
                 continue;
             }
-            let found = hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
+            let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
             let Some(hit) = found.best() else { continue };
             let message = format!("packets that belong to no valid connection pass ({} {})", family.name(), way.name());
             let mut finding = self.finding(hit, way, family, message, "accepts them");
@@ -313,7 +313,7 @@ impl Case<'_, '_> {
                 continue;
             }
             let query = Query { purpose: Purpose { logs_decide: true, all_chains: false }, ..Query::new(way, family, Want::Blocked) };
-            let found = hits(self.analysis, query, &region, &[Cube::any()])?;
+            let found = likely_hits(self.analysis, query, &region, &[Cube::any()])?;
             let Some(hit) = found.found.first() else { continue };
             let message = format!("packets are dropped without a log entry ({} {})", family.name(), way.name());
             let mut finding = self.finding(hit, way, family, message, "drops them unlogged");
@@ -345,7 +345,7 @@ impl Case<'_, '_> {
                 continue;
             }
             let region = cross(&self.internet_packets(Family::V6), &[opening(Family::V6)]);
-            let found = hits(self.analysis, Query::new(way, Family::V6, Want::Accepted), &region, &wider)?;
+            let found = likely_hits(self.analysis, Query::new(way, Family::V6, Want::Accepted), &region, &wider)?;
             for hit in found.found {
                 let service = words::service_words(&hit.decided_as.header_cube(Family::V6), Family::V6);
                 let message = format!("{service} is open to the internet over IPv6 but not over IPv4 ({})", way.name());
@@ -360,7 +360,7 @@ impl Case<'_, '_> {
         if zones.is_empty() {
             return self.arriving(family);
         }
-        zones.iter().flat_map(|z| from_zone(self.world, self.analysis, z, family)).collect()
+        zones.iter().flat_map(|z| from_zone(self.analysis, z, family)).collect()
     }
 
     /// The services (protocol and destination port) that packets from the internet can reach somewhere, ICMP aside.

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::{Failure, Outcome, baseline};
 use crate::checks::body::suggestion;
 use crate::checks::services::{built_in_services, service_ports};
-use crate::checks::{Service, Zone, cross, of_service, to_zone, zone_packets};
+use crate::checks::{Service, Zone, cross, of_service, from_zone, to_zone};
 use crate::eval::flow::{Passing, Query, Want, passing};
 use crate::eval::{Analysis, Line, Way, words};
 use crate::model::NamePattern;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
             if args.hook.as_deref().is_some_and(|h| h != way.name()) {
                 continue;
             }
-            let arriving = from.as_ref().map_or_else(|| vec![Cube::any()], |p| p.arriving(&zones, &analysis, way, family));
+            let arriving = from.as_ref().map_or_else(|| vec![Cube::any()], |p| p.arriving(&analysis, way, family));
             let target = to.as_ref().map_or_else(|| vec![Cube::any()], |p| p.deciding(&analysis, way, family));
             let wanted = service.as_ref().map_or_else(|| vec![Cube::any()], |s| of_service(s, family));
             let deciding = cross(&target, &wanted);
@@ -114,9 +114,9 @@ impl<'z> Place<'z> {
         }
     }
 
-    fn arriving(&self, zones: &[Zone], analysis: &Analysis<'_>, way: Way, family: Family) -> Vec<Cube> {
+    fn arriving(&self, analysis: &Analysis<'_>, way: Way, family: Family) -> Vec<Cube> {
         match self {
-            Place::Zone(zone) if way != Way::Output => zone_packets(zones, analysis, zone, family),
+            Place::Zone(zone) if way != Way::Output => from_zone(analysis, zone, family),
             Place::Zone(zone) => Cube::of(Dim::field(Field::Src), zone.addresses(family).clone(), family).into_iter().collect(),
             Place::Addresses(f, set) if *f == family => Cube::of(Dim::field(Field::Src), set.clone(), family).into_iter().collect(),
             Place::Addresses(..) => Vec::new(),

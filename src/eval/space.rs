@@ -252,14 +252,14 @@ impl Space {
     pub fn interface_name(&self, number: u128) -> Option<String> {
         let index = (number as usize).checked_sub(1)?;
         let taken = |name: &str| self.names.iter().any(|n| !n.wildcard && n.name == name);
-        let fresh = |stem: &str| (0..).map(|i| format!("{stem}{i}")).find(|n| !taken(n) && self.interface_number(n) == number);
         match self.names.get(index) {
             Some(n) if !n.wildcard => Some(n.name.clone()),
             Some(n) => (0..1000)
                 .map(|i| format!("{}{i}", n.name))
                 .find(|c| !taken(c) && self.interface_number(c) == number)
                 .or_else(|| Some(format!("{}*", n.name))),
-            None => fresh("other"),
+            // Of the numbers beyond the names, only the first is ever given to a name; all of them mean an interface that nothing names.
+            None => (0..1000).map(|i| format!("other{i}")).find(|n| !taken(n)),
         }
     }
 

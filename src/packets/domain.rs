@@ -126,7 +126,8 @@ fn pick_address(set: &Ranges, family: Family) -> u128 {
         1..=14 => lo + 1,
         _ => lo + 10,
     };
-    if hi - lo > 1 << 28 && !is_global_unicast(family, candidate) {
+    let documentation = family == Family::V6 && candidate >> 96 == 0x2001_0db8;
+    if hi - lo > 1 << 28 && !is_global_unicast(family, candidate) && !documentation {
         return lo + (hi - lo) / 2;
     }
     candidate

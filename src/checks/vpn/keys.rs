@@ -93,6 +93,8 @@ struct Use<'w> {
     device: &'w Device,
     span: Span,
     what: String,
+    /// Public keys of this end and of the other, where both are known.
+    ends: Option<(&'w str, &'w str)>,
 }
 
 pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
@@ -106,10 +108,10 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         match (&tunnel.public_key, label) {
             (Some((key, span)), label) => {
                 let span = label.map_or(*span, |l| l.1);
-                private.entry(key.clone()).or_default().push(Use { device, span, what: tunnel.interface.clone() });
+                private.entry(key.clone()).or_default().push(Use { device, span, what: tunnel.interface.clone(), ends: None });
             }
             (None, Some((label, span))) => {
-                private.entry(label.to_string()).or_default().push(Use { device, span, what: tunnel.interface.clone() });
+                private.entry(label.to_string()).or_default().push(Use { device, span, what: tunnel.interface.clone(), ends: None });
             }
             (None, None) => {}
         }
@@ -130,15 +132,16 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         }
         // A pre-shared key belongs to a pair: the server has one per peer, and each client its own. An OpenVPN static key is one of a pair too.
         if is_server(tunnel) || is_client(tunnel) {
-            let mut own: BTreeMap<String, (Span, Vec<String>)> = BTreeMap::new();
+            let mut own: BTreeMap<String, (Span, Vec<String>, Option<&str>)> = BTreeMap::new();
             for peer in &tunnel.peers {
                 if let Some(secret) = peer.preshared_key
                     && let Some(label) = redactor.label(secret.0)
                 {
-                    own.entry(label.to_string()).or_insert((secret.0, vec![])).1.push(peer_name(peer));
+                    let other = peer.public_key.as_ref().map(|(key, _)| key.as_str());
+                    own.entry(label.to_string()).or_insert((secret.0, vec![], other)).1.push(peer_name(peer));
                 }
             }
-            for (label, (span, mut peers)) in own {
+            for (label, (span, mut peers, other)) in own {
                 peers.sort();
                 peers.dedup();
                 if is_server(tunnel) && peers.len() > 1 && tunnel.kind == TunnelKind::WireGuard {
@@ -146,7 +149,8 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
                     run.say(device, peers.join(" "), Finding::new(message, Label::new(span, "")));
                 }
                 if is_client(tunnel) {
-                    shared.entry(label).or_default().push(Use { device, span, what: tunnel.interface.clone() });
+                    let ends = tunnel.public_key.as_ref().map(|(key, _)| key.as_str()).zip(other);
+                    shared.entry(label).or_default().push(Use { device, span, what: tunnel.interface.clone(), ends });
                 }
             }
         }
@@ -155,7 +159,7 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         let mut devices: Vec<&str> = uses.iter().map(|u| u.device.name.as_str()).collect();
         devices.sort_unstable();
         devices.dedup();
-        if devices.len() < 2 {
+        if devices.len() < 2 || is_pair(&uses) {
             continue;
         }
         let names: Vec<String> = devices.iter().map(|d| (*d).to_owned()).collect();
@@ -164,6 +168,14 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         finding.related = uses.iter().skip(1).map(|u| Label::new(u.span, format!("{} of {}", u.what, u.device.name))).collect();
         finding.fix = Some("Make a new key on every device but one (`wg genkey`), and put its public key on the server.".into());
         run.say(uses[0].device, format!("{what} {}", names.join(" ")), finding);
+    }
+}
+
+/// Whether these are the two ends of one tunnel, each with the other as its peer: a pre-shared key is theirs in common.
+fn is_pair(uses: &[Use<'_>]) -> bool {
+    match uses {
+        [a, b] => a.ends.zip(b.ends).is_some_and(|((own, other), (their_own, their_other))| own == their_other && other == their_own),
+        _ => false,
     }
 }
 
