@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::vpn::own_kill_switch;
 use super::place::{cross, doubt, label, likely_hits, opening, without, witness};
+use super::vpn::own_kill_switch;
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want};

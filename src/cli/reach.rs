@@ -8,7 +8,7 @@ use super::output::Output;
 use super::{Failure, Outcome, baseline};
 use crate::checks::body::suggestion;
 use crate::checks::services::{built_in_services, service_ports};
-use crate::checks::{Service, Zone, cross, of_service, from_zone, to_zone};
+use crate::checks::{Service, Zone, cross, from_zone, of_service, to_zone};
 use crate::eval::flow::{Passing, Query, Want, passing};
 use crate::eval::{Analysis, Line, Way, words};
 use crate::model::NamePattern;
