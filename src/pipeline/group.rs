@@ -104,7 +104,7 @@ fn is_one_device(members: &[Member], files: &[usize], known: bool) -> bool {
     if of(Role::Firewall).next().is_some() {
         return !contradict(of(Role::Firewall));
     }
-    known || of(Role::Vpn).count() <= 1 || of(Role::Companion).next().is_some() || of(Role::Vpn).all(|m| is_usual(m))
+    known || of(Role::Vpn).count() <= 1 || of(Role::Companion).next().is_some() || of(Role::Vpn).all(is_usual)
 }
 
 /// Whether two of these firewall files cannot be of one host.
