@@ -84,9 +84,9 @@ checks:
     flwo: {}
   - id: a-check2
     severity: hgh
-    flow: {}
+    attest: {}
   - id: a-check2
-    flow: {}
+    attest: {}
     policy: {}
   - id: no-body
 estate: { workers: { roster: staff.csv, each: [firewall], exported_within: 1 month } }
@@ -128,7 +128,7 @@ fn addresses_and_ports_are_judged_one_by_one() {
 
 #[test]
 fn an_id_may_be_used_once() {
-    let said = errors_of("checks:\n  - { id: a-b, policy: {} }\n  - { id: a-b, policy: {} }\n");
+    let said = errors_of("checks:\n  - { id: a-b, attest: {} }\n  - { id: a-b, attest: {} }\n");
     assert_eq!(said, ["b.yaml:5:11: the id \"a-b\" is taken: b.yaml:4:11"]);
     let said = errors_of("zones:\n  a: { addresses: any }\n  a: { addresses: any }\n");
     assert_eq!(said, ["b.yaml:5:3: the key \"a\" is here twice (first on line 4)"]);
@@ -238,6 +238,14 @@ fn damaged(text: &str, at: usize, byte: u8) -> String {
     let at = at % bytes.len();
     bytes[at] = byte;
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn every_prefix_of_a_baseline_is_read_without_panic() {
+    let text = fs::read_to_string(fixtures().join("good.yaml")).unwrap();
+    for (end, _) in text.char_indices() {
+        let _ = load_text(&mut Sources::default(), "b.yaml", &text[..end], &Limits::default());
+    }
 }
 
 proptest! {

@@ -1,12 +1,13 @@
 //! Whether everything that must exist does: firewalls of offices, and what remote workers must have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::dates::days_between;
+use super::select::worker_devices;
 use super::vpn::is_vpn_client;
 use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
 use crate::diag::{Finding, Label};
@@ -72,7 +73,8 @@ fn firewalls_per_site(world: &World<'_>, out: &mut Outcome) {
         }
         // The only office has every device that is no remote worker's.
         let (found, wanting): (Vec<&str>, Vec<String>) = if site.devices.is_empty() {
-            let others = world.devices.iter().filter(|d| !world.is_worker(&d.name));
+            let workers = worker_devices(world);
+            let others = world.devices.iter().filter(|d| !workers.contains(d.name.as_str()));
             (others.filter(|d| d.has_filter()).map(|d| d.name.as_str()).collect(), vec![])
         } else {
             let has = |name: &&String| world.device(name).is_some_and(Device::has_filter);
@@ -116,9 +118,10 @@ fn is_staff(world: &World<'_>, person: &Person) -> bool {
 
 /// Judges every device of the roster whose user has not left.
 fn each(world: &World<'_>, workers: &Workers, out: &mut Outcome, judge: impl Fn(&World<'_>, &Person, Option<&Device>) -> Option<Finding>) {
+    let devices: HashMap<&str, &Device> = world.devices.iter().map(|d| (d.name.as_str(), d)).collect();
     for person in workers.people.iter().filter(|p| is_staff(world, p)) {
         out.considered.push(person.name.clone());
-        if let Some(finding) = judge(world, person, world.device(&person.device)) {
+        if let Some(finding) = judge(world, person, devices.get(person.device.as_str()).copied()) {
             out.findings.push(finding.on(&person.device).about(person.device.as_str()));
         }
     }
@@ -196,9 +199,10 @@ fn known_devices(world: &World<'_>, out: &mut Outcome) {
     let listed: BTreeSet<&str> = world.sites.iter().flat_map(|s| s.devices.iter().map(String::as_str)).collect();
     // A site that lists no devices has whatever is left.
     let open = world.sites.iter().any(|s| s.devices.is_empty());
+    let workers = worker_devices(world);
     for device in world.devices {
         out.considered.push(device.name.clone());
-        if open || listed.contains(device.name.as_str()) || world.is_worker(&device.name) {
+        if open || listed.contains(device.name.as_str()) || workers.contains(device.name.as_str()) {
             continue;
         }
         let span = device.files.first().map(|(id, _)| world.sources.get(*id).line_span(0));
@@ -210,14 +214,11 @@ fn known_devices(world: &World<'_>, out: &mut Outcome) {
 }
 
 fn leavers(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
+    let in_use: HashSet<&str> = workers.people.iter().filter(|p| is_staff(world, p)).map(|p| p.device.as_str()).collect();
     for person in &workers.people {
         out.considered.push(person.name.clone());
-        if is_staff(world, person) {
-            continue;
-        }
         // The device may have passed to somebody else.
-        let passed_on = workers.people.iter().any(|p| p.device == person.device && is_staff(world, p));
-        if passed_on {
+        if is_staff(world, person) || in_use.contains(person.device.as_str()) {
             continue;
         }
         let Some(device) = world.device(&person.device) else { continue };

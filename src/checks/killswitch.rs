@@ -81,7 +81,7 @@ fn judge(
 }
 
 /// What must leave outside the tunnel for it to come up: the tunnel's own packets, and address configuration (DHCP: RFC 2131, RFC 8415).
-fn allowed(device: &Device, clients: &[&Tunnel], family: Family) -> Vec<Cube> {
+pub(super) fn allowed(device: &Device, clients: &[&Tunnel], family: Family) -> Vec<Cube> {
     let mut out = Vec::new();
     let ports = |proto: u128, port: Ranges| {
         Cube::of(Dim::field(Field::Proto), Ranges::single(proto), family).and_then(|c| c.with(Dim::field(Field::Dport), &port, family))

@@ -1,5 +1,7 @@
 //! Which devices a check is about.
 
+use std::collections::HashSet;
+
 use super::{Spec, World};
 use crate::model::Device;
 
@@ -9,19 +11,25 @@ pub const GROUPS: &[(&str, &str)] =
 
 /// The devices that a check is about, in the order of the world: all, if it does not say.
 pub fn devices<'a>(world: &World<'a>, spec: &Spec) -> Vec<&'a Device> {
-    world.devices.iter().filter(|d| spec.on.is_empty() || spec.on.iter().any(|p| selects(world, p, &d.name))).collect()
+    let workers = worker_devices(world);
+    world.devices.iter().filter(|d| spec.on.is_empty() || spec.on.iter().any(|p| selects(&workers, p, &d.name))).collect()
+}
+
+/// The devices on the roster: for looking up many, where [`World::is_worker`] looks up one.
+pub fn worker_devices<'w>(world: &'w World<'_>) -> HashSet<&'w str> {
+    world.workers.iter().flat_map(|w| w.people.iter().map(|p| p.device.as_str())).collect()
 }
 
 /// Those entries of `on:` that select no device. A group may be empty: the check has nothing to look at then and says so itself.
 pub fn unmatched<'s>(world: &World<'_>, spec: &'s Spec) -> Vec<&'s str> {
-    let nobody = |p: &&String| !p.starts_with("group:") && !world.devices.iter().any(|d| selects(world, p, &d.name));
+    let nobody = |p: &&String| !p.starts_with("group:") && !world.devices.iter().any(|d| matches(p, &d.name));
     spec.on.iter().filter(nobody).map(String::as_str).collect()
 }
 
-fn selects(world: &World<'_>, pattern: &str, device: &str) -> bool {
+fn selects(workers: &HashSet<&str>, pattern: &str, device: &str) -> bool {
     match pattern {
-        "group:offices" => !world.is_worker(device),
-        "group:workers" => world.is_worker(device),
+        "group:offices" => !workers.contains(device),
+        "group:workers" => workers.contains(device),
         _ => matches(pattern, device),
     }
 }

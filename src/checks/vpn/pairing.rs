@@ -1,5 +1,7 @@
 //! Both ends of each tunnel: the client's peer on a server, and the person behind each peer of a server.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
 
 use super::keys::{list, peer_name};
@@ -9,16 +11,76 @@ use crate::diag::{Finding, Label};
 use crate::model::{Device, Peer, Tunnel, TunnelKind};
 use crate::net::{format_interval, prefix_bounds};
 
+/// What is looked up again and again.
+#[derive(Default)]
+struct Index<'w> {
+    /// Tunnels of WireGuard by the public key of their own end.
+    by_key: HashMap<&'w str, Vec<(&'w Device, &'w Tunnel)>>,
+    /// A WireGuard server was read.
+    servers: bool,
+    /// One whose public key is not known.
+    nameless: Option<(&'w Device, &'w Tunnel)>,
+    /// Peers by the public key of the end that names them, and their own.
+    peers: HashMap<(&'w str, &'w str), &'w Peer>,
+    /// People by name and by device, both in their [`normal`] form.
+    people: HashMap<String, Vec<&'w Person>>,
+    /// People by device.
+    users: HashMap<&'w str, Vec<&'w Person>>,
+}
+
+impl<'w> Index<'w> {
+    fn new(run: &Run<'w, '_>) -> Index<'w> {
+        let all = run.everywhere(|t| t.kind == TunnelKind::WireGuard);
+        let mut index = Index::default();
+        for (device, tunnel) in all {
+            let server = !is_client(tunnel) || tunnel.listen.is_some();
+            index.servers |= server;
+            match &tunnel.public_key {
+                None if server => index.nameless = index.nameless.or(Some((device, tunnel))),
+                None => {}
+                Some((own, _)) => {
+                    index.by_key.entry(own).or_default().push((device, tunnel));
+                    for (key, peer) in tunnel.peers.iter().filter_map(|p| p.public_key.as_ref().map(|k| (&k.0, p))) {
+                        index.peers.entry((own, key)).or_insert(peer);
+                    }
+                }
+            }
+        }
+        for person in run.world.workers.iter().flat_map(|w| &w.people) {
+            index.person(person);
+        }
+        index
+    }
+
+    fn person(&mut self, person: &'w Person) {
+        self.users.entry(&person.device).or_default().push(person);
+        let (name, device) = (normal(&person.name), normal(&person.device));
+        for text in [(name != device).then_some(device), Some(name)].into_iter().flatten().filter(|t| !t.is_empty()) {
+            self.people.entry(text).or_default().push(person);
+        }
+    }
+
+    /// Whose name a peer has: that of the person or of the person's device, or one of these with more words after it: `alice`,
+    /// `Alice`, `alice@example.com`, `alice laptop`. The longest that somebody has decides.
+    fn named(&self, peer: &str) -> Vec<&'w Person> {
+        let name = normal(peer);
+        let ends = name.char_indices().filter(|(_, c)| *c == '-').map(|(i, _)| i).chain([name.len()]);
+        let ends: Vec<usize> = ends.collect();
+        ends.into_iter().rev().find_map(|end| self.people.get(name.get(..end)?)).cloned().unwrap_or_default()
+    }
+}
+
 pub(super) fn paired(run: &mut Run<'_, '_>) {
+    let index = Index::new(run);
     for (device, tunnel) in run.tunnels(is_client) {
         match tunnel.kind {
-            TunnelKind::WireGuard => wireguard_client(run, device, tunnel),
+            TunnelKind::WireGuard => wireguard_client(run, &index, device, tunnel),
             TunnelKind::OpenVpn => openvpn_client(run, device, tunnel),
         }
     }
     for (device, tunnel) in run.tunnels(is_server) {
         if tunnel.kind == TunnelKind::WireGuard {
-            tunnel.peers.iter().for_each(|peer| server_peer(run, device, tunnel, peer));
+            tunnel.peers.iter().for_each(|peer| server_peer(run, &index, (device, tunnel), peer));
         }
     }
     // What an OpenVPN server says about single clients is all that it says of who they are.
@@ -27,15 +89,13 @@ pub(super) fn paired(run: &mut Run<'_, '_>) {
         for peer in &tunnel.peers {
             // A file of this name is for every client that has none of its own (openvpn(8), `--client-config-dir`).
             if peer.name.as_deref() != Some("DEFAULT") {
-                server_peer(run, device, tunnel, peer);
+                server_peer(run, &index, (device, tunnel), peer);
             }
         }
     }
 }
 
-fn wireguard_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
-    let servers = run.everywhere(|t| t.kind == TunnelKind::WireGuard && !std::ptr::eq(t, tunnel) && !t.peers.is_empty());
-    let servers: Vec<_> = servers.into_iter().filter(|(_, t)| is_server(t) || !is_client(t) || t.listen.is_some()).collect();
+fn wireguard_client(run: &mut Run<'_, '_>, index: &Index<'_>, device: &Device, tunnel: &Tunnel) {
     for peer in &tunnel.peers {
         let Some((key, key_span)) = &peer.public_key else {
             let label = run.head(peer.span, "no public key here");
@@ -44,12 +104,12 @@ fn wireguard_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
             continue;
         };
         let label = Label::new(*key_span, "of this server");
-        let Some((at, server)) = servers.iter().find(|(_, s)| s.public_key.as_ref().is_some_and(|(k, _)| k == key)) else {
-            let nameless = servers.iter().find(|(_, s)| s.public_key.is_none());
-            let finding = if let Some((other, server)) = nameless {
+        let others = index.by_key.get(key.as_str()).into_iter().flatten().filter(|(_, t)| !std::ptr::eq(*t, tunnel));
+        let Some((at, server)) = others.max_by_key(|(_, t)| t.peers.len()) else {
+            let finding = if let Some((other, server)) = index.nameless {
                 let cause = run.head(server.span, format!("the private key of {} was taken out", other.name));
                 Finding::unknown("whether the client's server was read cannot be told", label, vec![cause])
-            } else if servers.is_empty() {
+            } else if !index.servers {
                 Finding::unknown("the client's server was not read", label.clone(), vec![label])
             } else {
                 let mut finding = Finding::new("the client's peer is no server that was read", label);
@@ -72,7 +132,7 @@ fn wireguard_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
             run.say(device, &tunnel.interface, Finding::unknown(message, label.clone(), vec![label]));
             continue;
         };
-        let Some(entry) = server.peers.iter().find(|p| p.public_key.as_ref().is_some_and(|(k, _)| k == own)) else {
+        let Some(entry) = index.peers.get(&(key.as_str(), own.as_str())) else {
             let mut finding =
                 Finding::new(format!("{} has no peer with the key of this client: it cannot connect", at.name), Label::new(*own_span, ""));
             finding.related.push(run.head(server.span, "the server"));
@@ -118,28 +178,18 @@ fn openvpn_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
 }
 
 /// Judges that a peer of a server belongs to somebody.
-fn server_peer(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel, peer: &Peer) {
+fn server_peer(run: &mut Run<'_, '_>, index: &Index<'_>, (device, tunnel): (&Device, &Tunnel), peer: &Peer) {
     let name = peer_name(peer);
     let key = peer.public_key.as_ref();
     let label = match key {
         Some((_, span)) => Label::new(*span, format!("the peer {name}")),
         None => run.head(peer.span, format!("the peer {name}")),
     };
-    let ends = run.everywhere(|t| !std::ptr::eq(t, tunnel) && key.is_some() && t.public_key.as_ref().map(|k| &k.0) == key.map(|k| &k.0));
+    let ends = key.and_then(|(key, _)| index.by_key.get(key.as_str())).into_iter().flatten();
+    let devices: Vec<&str> = ends.filter(|(_, t)| !std::ptr::eq(*t, tunnel)).map(|(d, _)| d.name.as_str()).collect();
     let world = run.world;
-    let devices: Vec<&str> = ends.iter().map(|(d, _)| d.name.as_str()).collect();
-    let people: Vec<&Person> = match &world.workers {
-        None => Vec::new(),
-        Some(workers) => {
-            let by_key: Vec<&Person> = workers.people.iter().filter(|p| devices.contains(&p.device.as_str())).collect();
-            if by_key.is_empty() {
-                let named = |p: &&Person| peer.name.as_deref().is_some_and(|n| is_named(n, p));
-                workers.people.iter().filter(named).collect()
-            } else {
-                by_key
-            }
-        }
-    };
+    let by_key: Vec<&Person> = devices.iter().filter_map(|d| index.users.get(d)).flatten().copied().collect();
+    let people = if by_key.is_empty() { peer.name.as_deref().map(|n| index.named(n)).unwrap_or_default() } else { by_key };
     if let Some(leaver) = everybody_left(&people, world.as_of) {
         let left = leaver.left.map(|d| d.to_string()).unwrap_or_default();
         let mut finding = Finding::new(format!("{} left on {left} and can still connect as the peer {name}", leaver.name), label);
@@ -185,15 +235,6 @@ fn everybody_left<'p>(people: &[&'p Person], as_of: Date) -> Option<&'p Person> 
     people.first().filter(|_| people.iter().all(|p| gone(&p))).copied()
 }
 
-/// Whether the name of a peer is that of a person or of the person's device: `alice`, `Alice`, `alice@example.com`, `alice laptop`.
-fn is_named(peer: &str, person: &Person) -> bool {
-    let peer = normal(peer);
-    [&person.name, &person.device].into_iter().any(|name| {
-        let name = normal(name);
-        !name.is_empty() && (peer == name || peer.strip_prefix(&name).is_some_and(|rest| rest.starts_with('-')))
-    })
-}
-
 /// Lower case, without a mail domain, other signs as single hyphens.
 fn normal(name: &str) -> String {
     let local = name.split('@').next().unwrap_or(name).to_lowercase();
@@ -208,19 +249,26 @@ mod tests {
 
     #[test]
     fn a_peer_is_known_by_the_name_of_its_person_or_device() {
-        let person = Person {
-            name: "Alice Ng".into(),
-            device: "lt-0042".into(),
+        let person = |name: &str, device: &str| Person {
+            name: name.into(),
+            device: device.into(),
             role: None,
             platform: None,
             left: None,
             span: Span::new(FileId(0), 0, 0),
         };
+        let people = [person("Alice Ng", "lt-0042"), person("alice", "lt-0001")];
+        let mut index = Index::default();
+        people.iter().for_each(|p| index.person(p));
+        let known = |name: &str| index.named(name).iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(",");
         for name in ["alice ng", "alice.ng@example.com", "Alice_Ng laptop", "LT-0042"] {
-            assert!(is_named(name, &person), "{name}");
+            assert_eq!(known(name), "Alice Ng", "{name}");
         }
-        for name in ["alice", "alice ngata", "lt-00421", "", "bob"] {
-            assert!(!is_named(name, &person), "{name}");
+        for name in ["alice", "alice laptop", "alice ngata"] {
+            assert_eq!(known(name), "alice", "{name}");
+        }
+        for name in ["lt-00421", "", "bob", "alicea", "-"] {
+            assert_eq!(known(name), "", "{name}");
         }
     }
 }

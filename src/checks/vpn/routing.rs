@@ -1,9 +1,14 @@
 //! Which traffic a VPN client sends through its tunnel.
 
 use super::{Run, is_client, is_openvpn, is_server, own_kill_switch};
+use crate::checks::place::{cross, opening, without};
+use crate::checks::{World, flow, killswitch};
 use crate::diag::{Finding, Label};
-use crate::model::{Action, Device, Direction, Hook, Match, PolicyAction, Tunnel, TunnelKind, VpnRoute};
+use crate::eval::flow::{Query, Want, hits};
+use crate::eval::{Limit, Way};
+use crate::model::{Device, NamePattern, Tunnel, TunnelKind, VpnRoute};
 use crate::net::{Family, Ranges, format_addresses, parse_cidr, prefix_bounds, to_number};
+use crate::packets::{Cube, Dim, Field};
 use crate::source::Span;
 
 /// Where the routes and name servers of a tunnel come from.
@@ -84,7 +89,18 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
             if missing.is_empty() {
                 continue;
             }
-            let blocked = if family == Family::V6 && !declared { v6_blocked(device, group.iter().map(|g| g.1)) } else { Blocked::No };
+            let tunnels: Vec<&Tunnel> = group.iter().map(|g| g.1).collect();
+            let blocked = match family == Family::V6 && !declared {
+                true => v6_blocked(run.world, device, &tunnels, tunnel.span),
+                false => Ok(Blocked::No(None)),
+            };
+            let blocked = match blocked {
+                Ok(blocked) => blocked,
+                Err(Limit(why)) => {
+                    run.outcome.incomplete.push(format!("{}: {why}", device.name));
+                    Blocked::Maybe(tunnel.span)
+                }
+            };
             let outside = format_addresses(family, &missing);
             let subject = format!("{} {}", tunnel.interface, family.name());
             match (blocked, &unknown) {
@@ -99,7 +115,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     let cause = Label::new(span, "this may stop IPv6 beside the tunnel");
                     run.say(device, subject, Finding::unknown(message, label.clone(), vec![cause]));
                 }
-                (Blocked::No, None) => {
+                (Blocked::No(out), None) => {
                     let (message, fix) = if takes.is_empty() && family == Family::V6 && !declared {
                         (
                             "IPv6 leaks: the VPN takes no IPv6 traffic, and nothing stops it from going around".to_owned(),
@@ -118,6 +134,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     };
                     let mut finding = Finding::new(message, label.clone());
                     finding.fix = Some(fix.into());
+                    finding.related.extend(out.map(|span| Label::new(span, "this lets it out")));
                     run.say(device, subject, finding);
                 }
             }
@@ -188,85 +205,31 @@ fn more_than_declared(run: &mut Run<'_, '_>, device: &Device, group: &[(&Device,
 /// Whether IPv6 can leave a host beside its tunnels.
 enum Blocked {
     Yes,
-    No,
-    /// Rules that this place cannot judge.
+    /// It can, by this rule or policy if one decides about it.
+    No(Option<Span>),
+    /// It depends on something at this place that was not understood.
     Maybe(Span),
 }
 
-fn v6_blocked<'t>(device: &Device, tunnels: impl Iterator<Item = &'t Tunnel>) -> Blocked {
-    let mut inside: Vec<&str> = vec!["lo"];
-    for tunnel in tunnels {
-        if own_kill_switch(tunnel).v6.is_some() {
-            return Blocked::Yes;
-        }
-        inside.push(&tunnel.interface);
+/// Asks the device's own rules about every connection that it may open beside its tunnels. What the tunnel needs to come up (its own
+/// packets to the server) is no leak.
+fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback: Span) -> Result<Blocked, Limit> {
+    if flow::switched_off(device, Family::V6) || tunnels.iter().any(|t| own_kill_switch(t).v6.is_some()) {
+        return Ok(Blocked::Yes);
     }
-    // Linux, Documentation/networking/ip-sysctl: `all` switches IPv6 off on every interface.
-    if device.settings.iter().any(|s| s.name == "net.ipv6.conf.all.disable_ipv6" && s.value.trim() == "1") {
-        return Blocked::Yes;
-    }
-    let mut answer = Blocked::No;
-    for base in device.base_chains.iter().filter(|b| b.hook == Hook::Output && b.families.contains(&Family::V6) && !b.nat) {
-        let chain = device.chain(base.chain);
-        let mut open: Option<Span> = None;
-        let mut drops = base.policy.action == PolicyAction::Drop;
-        for rule in chain.rules.iter().filter(|r| r.enabled && may_be_v6(&r.matcher)) {
-            match &rule.action {
-                Action::Continue => {}
-                Action::Drop | Action::Reject(_) if rule.matcher == Match::Any || rule.matcher == Match::Family(Family::V6) => {
-                    drops = true;
-                    break;
-                }
-                Action::Accept if only_leaves_by(&rule.matcher, &inside) || only_local(&rule.matcher) => {}
-                // Drops of a part, returns, jumps, and what is accepted elsewhere: a matter of packet sets.
-                _ => open = open.or(Some(rule.span)),
-            }
-        }
-        match (drops, open) {
-            (true, None) => return Blocked::Yes,
-            (true, Some(span)) => answer = Blocked::Maybe(span),
-            (false, Some(span)) if chain.rules.iter().any(|r| r.enabled && stops(&r.action) && may_be_v6(&r.matcher)) => {
-                answer = Blocked::Maybe(span);
-            }
-            _ => {}
-        }
-    }
-    answer
-}
-
-fn stops(action: &Action) -> bool {
-    matches!(action, Action::Drop | Action::Reject(_) | Action::Jump(_) | Action::Goto(_) | Action::Opaque(_))
-}
-
-/// Whether a match can hold for an IPv6 packet; `true` where it is not obvious.
-fn may_be_v6(matcher: &Match) -> bool {
-    match matcher {
-        Match::Never | Match::Family(Family::V4) | Match::Address(_, Family::V4, _) => false,
-        Match::All(parts) => parts.iter().all(may_be_v6),
-        Match::AnyOf(parts) => parts.iter().any(may_be_v6),
-        _ => true,
-    }
-}
-
-/// Whether every packet that matches leaves by one of these interfaces.
-fn only_leaves_by(matcher: &Match, interfaces: &[&str]) -> bool {
-    match matcher {
-        Match::Interface(Direction::Out, pattern) => !pattern.wildcard && interfaces.contains(&pattern.name.as_str()),
-        Match::All(parts) => parts.iter().any(|p| only_leaves_by(p, interfaces)),
-        Match::AnyOf(parts) => !parts.is_empty() && parts.iter().all(|p| only_leaves_by(p, interfaces)),
-        _ => false,
-    }
-}
-
-/// Whether every packet that matches stays on the link: to link-local addresses (fe80::/10) or link-local multicast (ff02::/16).
-fn only_local(matcher: &Match) -> bool {
-    let local = || Ranges::from_intervals(vec![(0xfe80 << 112, (0xfec0 << 112) - 1), (0xff02 << 112, (0xff03 << 112) - 1)]);
-    match matcher {
-        Match::Address(crate::packets::Field::Dst, Family::V6, set) => set.is_subset(&local()),
-        Match::All(parts) => parts.iter().any(only_local),
-        Match::AnyOf(parts) => !parts.is_empty() && parts.iter().all(only_local),
-        _ => false,
-    }
+    let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };
+    let family = Family::V6;
+    let inside = tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let inside = inside.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
+    let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), inside.complement(Field::Oif.max(family)), family).into_iter().collect();
+    let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();
+    let far = without(&far, &killswitch::allowed(device, tunnels, family), family);
+    let found = hits(analysis, Query::new(Way::Output, family, Want::Accepted), &cross(&beside, &[opening(family)]), &far)?;
+    Ok(match found.iter().find(|h| h.certain).or(found.first()) {
+        None => Blocked::Yes,
+        Some(hit) if hit.certain => Blocked::No(analysis.span(hit.line)),
+        Some(hit) => Blocked::Maybe(analysis.span(hit.line).unwrap_or(fallback)),
+    })
 }
 
 pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
