@@ -30,6 +30,10 @@ fn parse(value: &serde_yaml::Value, names: &Names) -> Result<Box<dyn Check>, Bod
 }
 
 impl Check for Body {
+    fn zones(&self) -> Vec<String> {
+        vec![self.to.clone()]
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         for (device, ways) in flow::devices(world, spec, &self.to) {

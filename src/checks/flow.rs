@@ -104,6 +104,10 @@ fn services_of(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<()
 }
 
 impl Check for Body {
+    fn zones(&self) -> Vec<String> {
+        Some(self.to.clone()).filter(|to| !["any", "untrusted", "firewall"].contains(&to.as_str())).into_iter().collect()
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         for (device, ways) in devices(world, spec, &self.to) {

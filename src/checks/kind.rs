@@ -95,6 +95,11 @@ pub struct Spec {
 pub trait Check: Send + Sync {
     /// Judges it. Must not depend on anything but its arguments, and must give the same answer every time.
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome;
+
+    /// Names of the zones that it protects, for summaries.
+    fn zones(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What came of a check.

@@ -110,6 +110,12 @@ impl Check for Asked {
     }
 }
 
+/// The widest interval of a set, as a set.
+fn widest(set: &Ranges) -> Ranges {
+    let best = set.intervals().iter().max_by_key(|(lo, hi)| (hi - lo, std::cmp::Reverse(*lo)));
+    best.map_or(Ranges::EMPTY, |&(lo, hi)| Ranges::interval(lo, hi))
+}
+
 struct Case<'c, 'a> {
     world: &'c World<'a>,
     spec: &'c Spec,
@@ -207,7 +213,8 @@ impl Case<'_, '_> {
                     Some(set) => set,
                     None => Ranges::single(self.analysis.space.interface_number("\u{0}")),
                 },
-                _ => mentioned[field as usize].complement(top),
+                // No rule tells these values apart, so the widest stretch of them speaks for all.
+                _ => widest(&mentioned[field as usize].complement(top)),
             };
             cube = cube.with(Dim::field(field), &set, family).unwrap_or(cube);
         }

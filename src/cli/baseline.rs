@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, input, output};
-use crate::model::Device;
 use crate::report::Untrusted;
 use crate::rulesets::{self, Baseline, BaselineError, SHIPPED};
 use crate::source::{Limits, Sources};
@@ -61,11 +60,11 @@ impl Origin {
     }
 
     /// Reads it into `sources`.
-    pub fn load(&self, sources: &mut Sources, devices: &[Device], quiet: bool) -> Result<Baseline, Failure> {
+    pub fn load(&self, sources: &mut Sources, quiet: bool) -> Result<Baseline, Failure> {
         match self {
             Origin::File(path) => rulesets::load(sources, path, &Limits::default()).map_err(failure),
             Origin::Shipped => {
-                let fitting = fitting(devices);
+                let fitting = fitting();
                 if !quiet {
                     let list = fitting.join(", ");
                     output::say(&format!("note: no baseline: checking against {list} as shipped; `fwproof init` writes a first baseline"));
@@ -81,13 +80,16 @@ impl Origin {
 }
 
 /// Shipped rulesets that need nothing which only a baseline can say.
-fn fitting(_: &[Device]) -> Vec<&'static str> {
+fn fitting() -> Vec<&'static str> {
     let fits = |text: &str| {
         let Ok(doc) = serde_yaml::from_str::<serde_yaml::Value>(text) else { return false };
         let Some(needs) = doc.get("needs") else { return true };
-        let workers = needs.get("workers").and_then(serde_yaml::Value::as_bool).unwrap_or(false);
-        let zones = needs.get("zones").and_then(serde_yaml::Value::as_mapping);
-        !workers && zones.is_none_or(|z| z.iter().all(|(name, _)| name.as_str() == Some("internet")))
+        // Whatever it needs beside the internet, only a baseline can say.
+        let given = |key: &str, value: &serde_yaml::Value| match key {
+            "zones" => value.as_mapping().is_none_or(|z| z.iter().all(|(name, _)| name.as_str() == Some("internet"))),
+            _ => value.as_bool() == Some(false),
+        };
+        needs.as_mapping().is_none_or(|n| n.iter().all(|(key, value)| given(key.as_str().unwrap_or(""), value)))
     };
     SHIPPED.iter().filter(|s| fits(s.text)).map(|s| s.id).collect()
 }

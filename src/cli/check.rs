@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let estate = origin.estate()?;
     let mut inventory = args.reading.read(&paths, estate, origin.beside())?;
     let redactor = inventory.redactor();
-    let baseline = origin.load(&mut inventory.sources, &inventory.devices, quiet)?;
+    let baseline = origin.load(&mut inventory.sources, quiet)?;
     let progress = args.reading.progress("judging");
     let report = pipeline::check(&inventory, &baseline, &redactor, as_of, args.reading.jobs);
     progress.finish_and_clear();

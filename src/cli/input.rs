@@ -79,10 +79,8 @@ impl Reading {
             output::say(&format!("note: and {more} in no format that is recognised (annotate --summary lists all)"));
         }
         if inventory.passed_over > 0 {
-            output::say(&format!(
-                "note: {} other files (documents, tables, pictures, certificates) are not configurations",
-                inventory.passed_over
-            ));
+            let other = report::counted(inventory.passed_over, "other file was", "other files were");
+            output::say(&format!("note: {other} passed over by name (documents, tables, pictures, certificates)"));
         }
     }
 

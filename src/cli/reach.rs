@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let beside = origin.as_ref().map(baseline::Origin::beside).unwrap_or_default();
     let mut inventory = args.reading.read(&args.paths, estate, beside)?;
     let loaded = match &origin {
-        Some(o) => Some(o.load(&mut inventory.sources, &inventory.devices, true)?),
+        Some(o) => Some(o.load(&mut inventory.sources, true)?),
         None => None,
     };
     let redactor = inventory.redactor();

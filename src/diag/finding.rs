@@ -157,6 +157,8 @@ pub struct CheckResult {
     pub verdict: Verdict,
     /// Names of what it was judged on: devices, people, attestations.
     pub considered: Vec<String>,
+    /// Names of the zones that it protects.
+    pub zones: Vec<String>,
     /// Its findings, sorted.
     pub findings: Vec<Finding>,
 }

@@ -120,6 +120,7 @@ mod tests {
             refs: vec![],
             verdict,
             considered: vec![],
+            zones: vec![],
             findings: vec![finding],
         };
         Report { checks: vec![check], ..Report::default() }

@@ -99,7 +99,10 @@ const ENOUGH: usize = 3;
 
 fn unclaimed(file: &SourceFile, meant: bool) -> Kind {
     let guess = resemble::guess(file);
-    let looked = format!("{} lines were looked at", file.line_count());
+    let looked = match file.line_count() {
+        1 => "1 line was looked at".to_owned(),
+        n => format!("{n} lines were looked at"),
+    };
     let text = match guess {
         Some(g) => match g.id {
             Some(id) => format!(

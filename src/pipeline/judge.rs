@@ -80,6 +80,7 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
         refs: spec.refs.clone(),
         verdict,
         considered: outcome.considered,
+        zones: entry.check.zones(),
         findings: outcome.findings,
     };
     (result, outcome.incomplete)

@@ -95,6 +95,7 @@ struct Check<'a> {
     fix: &'a str,
     refs: &'a [String],
     considered: &'a [String],
+    zones: &'a [String],
     findings: Vec<FindingDoc<'a>>,
 }
 
@@ -221,6 +222,7 @@ fn check<'a>(lines: &Lines<'a>, check: &'a CheckResult) -> Check<'a> {
         fix: &check.fix,
         refs: &check.refs,
         considered: &check.considered,
+        zones: &check.zones,
         findings: check.findings.iter().map(|f| finding(lines, f)).collect(),
     }
 }

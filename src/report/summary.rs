@@ -90,25 +90,43 @@ pub fn last_line(view: &View<'_>) -> String {
     format!("fwproof: {}: {word} (fail-on {})", parts.join(", "), view.fail_on)
 }
 
-/// One row for the user's own checks and for each ruleset.
+/// One row for the user's own checks and for each ruleset; and one for each zone that checks protect.
 fn checks(out: &mut String, view: &View<'_>) {
-    let mut order: Vec<&str> = Vec::new();
-    let mut rows: BTreeMap<&str, [usize; COLUMNS.len()]> = BTreeMap::new();
+    let name = |c: &'_ CheckResult| vec![c.ruleset.clone().unwrap_or_else(|| "own checks".into())];
+    table(out, "checks", &view.report.checks, name, true);
+    if view.report.checks.iter().any(|c| !c.zones.is_empty()) {
+        table(out, "protected zones", &view.report.checks, |c| c.zones.clone(), false);
+    }
+}
+
+/// Rows of a table at most.
+const ROWS: usize = 20;
+
+fn table(out: &mut String, head: &str, checks: &[CheckResult], names: impl Fn(&CheckResult) -> Vec<String>, total: bool) {
+    let mut order: Vec<String> = Vec::new();
+    let mut rows: BTreeMap<String, [usize; COLUMNS.len()]> = BTreeMap::new();
     let mut sum = [0; COLUMNS.len()];
-    for check in &view.report.checks {
-        let name = check.ruleset.as_deref().unwrap_or("own checks");
-        if !order.contains(&name) {
-            order.push(name);
-        }
+    for check in checks {
         let fate = Fate::of_check(check);
-        if let Some(i) = COLUMNS.iter().position(|(_, f)| *f == fate) {
-            rows.entry(name).or_default()[i] += 1;
+        let Some(i) = COLUMNS.iter().position(|(_, f)| *f == fate) else { continue };
+        for name in names(check) {
             sum[i] += 1;
+            match rows.get_mut(&name) {
+                Some(row) => row[i] += 1,
+                None => {
+                    let mut row = [0; COLUMNS.len()];
+                    row[i] = 1;
+                    rows.insert(name.clone(), row);
+                    order.push(name);
+                }
+            }
         }
     }
-    let width = order.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(12, 40);
+    let more = order.len().saturating_sub(ROWS);
+    order.truncate(ROWS);
+    let width = order.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(15, 40);
     let used: Vec<usize> = (0..COLUMNS.len()).filter(|&i| i < 3 || sum[i] > 0).collect();
-    let _ = write!(out, "\n  {:width$}", "checks");
+    let _ = write!(out, "\n  {head:width$}");
     for &i in &used {
         let _ = write!(out, "{:>10}", COLUMNS[i].0);
     }
@@ -131,8 +149,11 @@ fn checks(out: &mut String, view: &View<'_>) {
     for name in &order {
         row(name, &rows[name]);
     }
-    if order.len() > 1 {
+    if total && order.len() > 1 {
         row("all", &sum);
+    }
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more");
     }
 }
 
@@ -176,7 +197,7 @@ fn devices(out: &mut String, view: &View<'_>) {
     let judged = rows.iter().filter(|r| r.checks > 0 && r.fails + r.unknown == 0).count();
     let unjudged = rows.iter().filter(|r| r.checks == 0).count();
     let shown = if view.all { open.len() } else { DEVICES };
-    let width = open.iter().take(shown).map(|(_, n)| n.chars().count()).max().unwrap_or(0).clamp(12, 40);
+    let width = open.iter().take(shown).map(|(_, n)| n.chars().count()).max().unwrap_or(0).clamp(15, 40);
     if !open.is_empty() {
         let _ = writeln!(out, "\n  {:width$}{:>10}{:>10}{:>10}  worst", "devices", "hold", "fail", "unknown");
     } else {

@@ -1,6 +1,6 @@
 //! The report that a person reads: findings by check, the worst first; what was not understood; the summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -49,6 +49,12 @@ pub fn render(view: &View<'_>) -> String {
     view.redactor.scrub(&out)
 }
 
+/// A finding, and those that say the same of other places.
+type Same<'f> = (&'f Finding, Vec<&'f Finding>);
+
+/// Whether findings are unknown, and their device.
+type Key<'f> = (bool, Option<&'f str>);
+
 struct Page<'a> {
     view: &'a View<'a>,
     lines: &'a Lines<'a>,
@@ -57,21 +63,8 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn check(&self, out: &mut String, check: &CheckResult) {
-        let mut waived = Vec::new();
-        let mut by_device: BTreeMap<(bool, Option<&str>), Vec<Shown<'_>>> = BTreeMap::new();
-        for finding in &check.findings {
-            if finding.waived.is_some() {
-                waived.push(finding);
-                continue;
-            }
-            let key = (finding.verdict == Verdict::Unknown, finding.device.as_deref());
-            let list = by_device.entry(key).or_default();
-            // Equal findings follow each other only by chance, but few are shown: look at those.
-            match list.iter_mut().take(SHOWN).find(|(first, _)| equal(first, finding)) {
-                Some((_, more)) if !self.view.all => more.push(finding),
-                _ => list.push((finding, Vec::new())),
-            }
-        }
+        let waived: Vec<&Finding> = check.findings.iter().filter(|f| f.waived.is_some()).collect();
+        let by_device = self.grouped(check);
         let mut budget = if self.view.all { usize::MAX } else { SHOWN_OF_CHECK };
         let mut hidden = (0usize, 0usize);
         for ((_, device), list) in &by_device {
@@ -114,6 +107,34 @@ impl Page<'_> {
         }
     }
 
+    /// Findings that are not waived, by device, those that say the same as one. What more than [`SHOWN`] devices have in common is shown
+    /// on the first of them.
+    fn grouped<'f>(&self, check: &'f CheckResult) -> BTreeMap<Key<'f>, Vec<Same<'f>>> {
+        let open = || check.findings.iter().filter(|f| f.waived.is_none());
+        let mut devices: BTreeMap<Sense<'_>, BTreeSet<&str>> = BTreeMap::new();
+        for finding in open() {
+            devices.entry(sense(finding)).or_default().extend(finding.device.as_deref());
+        }
+        let mut groups: BTreeMap<Key<'_>, Vec<Same<'_>>> = BTreeMap::new();
+        let mut leaders: BTreeMap<(Sense<'_>, Option<&str>), (Key<'_>, usize)> = BTreeMap::new();
+        for finding in open() {
+            let own = finding.device.as_deref();
+            let key = (finding.verdict == Verdict::Unknown, own);
+            let sense = sense(finding);
+            let common = devices.get(&sense).is_some_and(|d| d.len() > SHOWN);
+            let leader = leaders.get(&(sense, if common { None } else { own })).filter(|_| !self.view.all).copied();
+            match leader.and_then(|(key, i)| groups.get_mut(&key)?.get_mut(i)) {
+                Some((_, more)) => more.push(finding),
+                None => {
+                    let list = groups.entry(key).or_default();
+                    leaders.insert((sense, if common { None } else { own }), (key, list.len()));
+                    list.push((finding, Vec::new()));
+                }
+            }
+        }
+        groups
+    }
+
     /// Why and what to do, once for all findings of a check.
     fn advice(&self, out: &mut String, check: &CheckResult) {
         let mut part = |name: &str, text: &str| {
@@ -150,7 +171,9 @@ impl Page<'_> {
             say.push(("also", format!("and {} more", finding.related.len() - RELATED)));
         }
         if !same.is_empty() {
-            say.push(("also", self.places(same.iter().map(|f| &f.primary))));
+            let others: BTreeSet<&str> =
+                same.iter().filter_map(|f| f.device.as_deref()).filter(|d| Some(*d) != finding.device.as_deref()).collect();
+            say.push(("also", if others.is_empty() { self.places(same.iter().map(|f| &f.primary)) } else { on_devices(&others) }));
         }
         if finding.count > 1 {
             say.push(("stands for", counted(finding.count as usize, "place of the same kind", "places of the same kind")));
@@ -239,9 +262,18 @@ fn is_separator(line: &str) -> bool {
     plain.trim() == ":::"
 }
 
-/// Whether two findings say the same of different places.
-fn equal(a: &Finding, b: &Finding) -> bool {
-    a.message == b.message && a.device == b.device && a.verdict == b.verdict && a.witness.is_none() == b.witness.is_none() && a.fix == b.fix
+/// What a finding says, whatever its place.
+type Sense<'f> = (Verdict, &'f str, Option<&'f str>, bool);
+
+fn sense(finding: &Finding) -> Sense<'_> {
+    (finding.verdict, &finding.message, finding.fix.as_deref(), finding.witness.is_some())
+}
+
+/// `on 994 other devices: anna, bob, …`.
+fn on_devices(devices: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = devices.iter().take(NAMED).copied().collect();
+    let more = if devices.len() > NAMED { ", … (--all shows them)" } else { "" };
+    format!("on {}: {}{more}", counted(devices.len(), "other device", "other devices"), named.join(", "))
 }
 
 /// Own text with its lines indented and wrapped.
@@ -268,9 +300,6 @@ fn paragraph(text: &str, indent: usize) -> String {
     out
 }
 
-/// A finding that is shown, and those like it that it stands for.
-type Shown<'f> = (&'f Finding, Vec<&'f Finding>);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +318,7 @@ mod tests {
             refs: vec![],
             verdict: Verdict::Violated,
             considered: vec!["edge".into()],
+            zones: vec!["office".into()],
             findings,
         }
     }
@@ -378,6 +408,12 @@ high[no-telnet]: edge: telnet is open to the internet
         let shown = rendered(&text, other, false);
         assert!(shown.contains("... and 35 more findings on edge (--all shows them)"), "{shown}");
         assert_eq!(shown.matches("\nhigh[").count() + 1, 5);
+        let fleet = |id: &SourceFileId| {
+            (0..40).map(|i| Finding::new("m", Label::new(Span::new(id.0, i * 7, i * 7 + 6), "")).on(&format!("d{i:02}"))).collect()
+        };
+        let shown = rendered(&text, fleet, false);
+        assert_eq!(shown.matches("high[").count(), 1, "{shown}");
+        assert!(shown.contains("= also: on 39 other devices: d01, d02, d03, d04, d05, d06, … (--all shows them)"), "{shown}");
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub(super) fn own_result(
         why: why.to_owned(),
         fix: fix.to_owned(),
         refs: Vec::new(),
+        zones: Vec::new(),
         verdict: if findings.is_empty() { Verdict::Holds } else { Verdict::Violated },
         considered,
         findings,
