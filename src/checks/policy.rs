@@ -185,13 +185,13 @@ impl Case<'_, '_> {
     /// Values that no rule of the device mentions; for interfaces: where the internet is, if that is known.
     fn unmentioned(&self, way: Way, family: Family) -> Cube {
         let fields = [Field::Src, Field::Dst, Field::Proto, Field::Dport, Field::Sport, Field::Iif, Field::Oif];
-        let mut mentioned = vec![Ranges::EMPTY; Field::ALL.len()];
+        let mut mentioned: Vec<Vec<(u128, u128)>> = vec![Vec::new(); Field::ALL.len()];
         let mut add = |field: Field, set: &Ranges, top: u128| {
             let other = set.complement(top);
             // "All but 10.0.0.0/8" mentions 10.0.0.0/8.
             let named = if set.count() <= other.count() { set } else { &other };
             if named.count() <= top / 2 {
-                mentioned[field as usize] = mentioned[field as usize].or(named);
+                mentioned[field as usize].extend_from_slice(named.intervals());
             }
         };
         for rule in self.device.chains.iter().flat_map(|c| &c.rules) {
@@ -214,7 +214,7 @@ impl Case<'_, '_> {
                     None => Ranges::single(self.analysis.space.interface_number("\u{0}")),
                 },
                 // No rule tells these values apart, so the widest stretch of them speaks for all.
-                _ => widest(&mentioned[field as usize].complement(top)),
+                _ => widest(&Ranges::from_intervals(std::mem::take(&mut mentioned[field as usize])).complement(top)),
             };
             cube = cube.with(Dim::field(field), &set, family).unwrap_or(cube);
         }
