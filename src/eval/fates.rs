@@ -239,7 +239,9 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
             }
         }
         piece.minus_into(&same, program.family, &mut pieces);
-        let mut rest = vec![same.clone()];
+        // Where other entries lie over these, packets may meet them instead: those parts are looked at on their own. (They may overlap each
+        // other, which costs time but no truth. The first entries are looked at first: they are the likeliest to be met.)
+        let mut parts = Vec::new();
         for (without, (from, p)) in paths.enumerate().map(|(i, p)| (i + 1 == ways, p)) {
             let mut at = from;
             for &e in p {
@@ -248,22 +250,15 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
                     if other.act == end || (without && other.line == place.line) {
                         continue;
                     }
-                    let mut next = Vec::new();
-                    for r in &rest {
-                        if r.minus_into(&other.cube, program.family, &mut next)
-                            && let Some(back) = r.and(&other.cube)
-                        {
-                            pieces.push(back);
-                        }
-                    }
-                    rest = next;
-                    *steps += 1;
+                    step(steps)?;
+                    parts.extend(same.and(&other.cube));
                 }
                 if let Act::Skip(to) = program.entries[e as usize].act {
                     at = to;
                 }
             }
         }
+        pieces.extend(parts.into_iter().rev());
     }
     Ok(Some(lines.into_iter().collect()))
 }
