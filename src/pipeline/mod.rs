@@ -22,7 +22,7 @@ use jiff::civil::Date;
 
 use crate::diag::{FileReport, Incomplete};
 use crate::model::Device;
-use crate::source::{Limits, Redactor, Sources, Span};
+use crate::source::{Limits, Redactor, Sources, Span, probable_secrets};
 
 /// What to read and how.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +61,15 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Hides every secret that was read.
+    /// Hides every secret that was read, and what seems to be one though no reader took it for one.
     pub fn redactor(&self) -> Redactor {
-        Redactor::new(&self.sources, self.secrets.iter().copied())
+        let known: BTreeSet<Span> = self.secrets.iter().copied().collect();
+        let is_known = |s: &Span| {
+            let before = Span { start: s.start + 1, end: 0, ..*s };
+            known.range(..before).next_back().is_some_and(|k| k.file == s.file && k.end > s.start)
+        };
+        let probable = self.sources.iter().flat_map(probable_secrets).filter(|s| !is_known(s));
+        Redactor::new(&self.sources, self.secrets.iter().copied().chain(probable))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Files as text with spans: decoding, line numbers, and the redaction of secrets.
 
 mod decode;
+mod probable;
 mod redact;
 
 pub use decode::{Decoded, Encoding, decode};
+pub use probable::probable_secrets;
 pub use redact::{Redactor, SecretLabel};
 
 use std::sync::Arc;

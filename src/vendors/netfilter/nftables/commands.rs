@@ -50,12 +50,12 @@ impl<'a> Parser<'_, 'a> {
             self.bump();
         }
         let span = self.since(start);
-        let mut text = self.joined(from);
-        if let Some((i, _)) = text.char_indices().nth(60) {
-            text.truncate(i);
-            text.push('…');
-        }
-        self.reader.note(span, LineState::Unrecognised, format!("not understood: {text}"));
+        // No more than a keyword is quoted: what is not understood may be a secret, and joined tokens escape the search for known ones.
+        let text = self.joined(from);
+        let word = text.split_whitespace().next().unwrap_or("");
+        let keyword = (1..=16).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));
+        let text = if keyword { format!("a statement that begins with `{word}` is not understood") } else { "not understood".to_owned() };
+        self.reader.note(span, LineState::Unrecognised, text);
     }
 
     fn command(&mut self) -> Option<()> {

@@ -1,0 +1,282 @@
+//! Secrets stay inside: marked ones stand wherever a secret may stand, every command is run on them, and no output may hold a part of a mark.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Characters of a mark that in a row are a leak.
+const PART: usize = 8;
+
+/// Marks of one run.
+#[derive(Default)]
+struct Marks(Vec<String>);
+
+impl Marks {
+    /// A word that is a secret.
+    fn word(&mut self, name: &str) -> String {
+        let word = format!("CANARY-{}-{:08x}", name.replace(' ', "-"), fnv(name));
+        self.0.push(word.clone());
+        word
+    }
+
+    /// A WireGuard key: 32 bytes in Base64, marked by its own text.
+    fn key(&mut self, name: &str) -> String {
+        let mut bytes: Vec<u8> = (0u32..8).flat_map(|i| fnv(&format!("{name} {i}")).to_be_bytes()[..4].to_vec()).collect();
+        bytes[0] &= 248;
+        bytes[31] = (bytes[31] & 127) | 64;
+        let key = STANDARD.encode(bytes);
+        self.0.push(key.clone());
+        key
+    }
+
+    /// Lines of Base64 as in a PEM body.
+    fn body(&mut self, name: &str) -> String {
+        let line =
+            |i: u32| STANDARD.encode((0..12u32).flat_map(|j| fnv(&format!("{name} {i} {j}")).to_be_bytes()).take(48).collect::<Vec<u8>>());
+        let lines: Vec<String> = (0..3).map(line).collect();
+        self.0.extend(lines.iter().cloned());
+        lines.join("\n")
+    }
+
+    /// Lines of hexadecimal as in an OpenVPN static key.
+    fn hex(&mut self, name: &str) -> String {
+        let lines: Vec<String> =
+            (0..4u32).map(|i| (0..4u32).map(|j| format!("{:08x}", fnv(&format!("{name} {i} {j}")))).collect()).collect();
+        self.0.extend(lines.iter().cloned());
+        lines.join("\n")
+    }
+
+    /// The first part of a mark that a text holds.
+    fn leak(&self, text: &str) -> Option<(String, String)> {
+        let parts = self.0.iter().flat_map(|mark| {
+            // What all marks have in common is no secret.
+            let own = mark.strip_prefix("CANARY-").unwrap_or(mark);
+            let own = own.rsplit_once('-').map_or(own, |(_, hash)| hash);
+            (0..=own.len().saturating_sub(PART)).map(move |i| (mark, &own[i..i + PART]))
+        });
+        parts.filter(|(_, part)| text.contains(part)).map(|(mark, part)| (mark.clone(), part.to_owned())).next()
+    }
+}
+
+/// FNV-1a, so that marks look like nothing else.
+fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, text).expect("a file");
+}
+
+const PUBLIC: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+
+/// A folder with secrets in every format and position.
+fn fixtures(root: &Path, m: &mut Marks) {
+    write(
+        root,
+        "gateway/wg0.conf",
+        &format!(
+            "# PrivateKey = {}\n[Interface]\nAddress = 10.9.0.1/24\nListenPort = 51820\nPrivateKey = {} # old: {}\n\
+             PostUp = curl -u admin:{} https://vpn.example/up\nPostUp = echo {} | wg set wg0 private-key /dev/stdin\n\n\
+             # ann {}\n[Peer]\nPublicKey = {PUBLIC}\nPresharedKey = {}\nAllowedIPs = 10.9.0.2/32\n\n[Peer]\nPublicKey = {PUBLIC}\nPreSharedKey={}\nAllowedIPs = 10.9.0.2/32\n",
+            m.key("commented"),
+            m.key("private"),
+            m.key("behind"),
+            m.word("curl"),
+            m.key("hook"),
+            m.key("name"),
+            m.key("psk"),
+            m.key("psk2"),
+        ),
+    );
+    // The same private key on two devices, so that findings speak of it.
+    let shared = m.key("shared");
+    for who in ["ann", "bob"] {
+        write(
+            root,
+            &format!("{who}/wg0.conf"),
+            &format!(
+                "[Interface]\nAddress = 10.9.0.2/32\nPrivateKey = {shared}\n\n[Peer]\nPublicKey = {PUBLIC}\nPresharedKey = {}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.1:51820\n",
+                m.key("same psk")
+            ),
+        );
+    }
+    write(
+        root,
+        "broken-wg/wg0.conf",
+        &format!(
+            "[Interface]\nPrivateKey={}=\nPrivateKey {}\nPrivatKey = {}\nAddress = nonsense\n[Peer\nPresharedKey = {}\n[Peer]\nAllowedIPs = {}",
+            m.key("long"),
+            m.key("no equals"),
+            m.key("misspelt"),
+            m.key("open header"),
+            m.key("wrong place")
+        ),
+    );
+    let pem = |body: &str| format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
+    write(
+        root,
+        "carl/home.ovpn",
+        &format!(
+            "client\ndev tun\nproto udp\nremote 192.0.2.1 1194\nauth-user-pass\ncipher BF-CBC\nsetenv PASSWORD {}\n\
+             # password: {}\n<key>\n{}\n</key>\n<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n{}\n-----END OpenVPN Static key V1-----\n</tls-auth>\n\
+             <auth-user-pass>\ncarl\n{}\n</auth-user-pass>\n<pkcs12>\n{}\n</pkcs12>\n",
+            m.word("setenv"),
+            m.word("comment"),
+            pem(&m.body("inline key")),
+            m.hex("tls-auth"),
+            m.word("userpass"),
+            m.body("pkcs12"),
+        ),
+    );
+    // Inline blocks that never end, and are not known.
+    write(
+        root,
+        "dora/cut.ovpn",
+        &format!(
+            "client\ndev tun\nremote 192.0.2.1 1194\nnobind\npersist-key\n<key>\n{}",
+            pem(&m.body("cut")).trim_end_matches("-----END PRIVATE KEY-----")
+        ),
+    );
+    write(
+        root,
+        "emil/odd.ovpn",
+        &format!(
+            "client\ndev tun\nremote 192.0.2.1 1194\nnobind\npersist-key\n<secert>\n{}\n</secert>\naskpas {}\n",
+            pem(&m.body("odd block")),
+            m.word("askpas")
+        ),
+    );
+    write(
+        root,
+        "static/server.conf",
+        &format!(
+            "dev tun\nifconfig 10.8.0.1 10.8.0.2\npersist-key\npersist-tun\n<secret>\n-----BEGIN OpenVPN Static key V1-----\n{}\n-----END OpenVPN Static key V1-----\n</secret>\nmanagement 127.0.0.1 7505\n",
+            m.hex("static")
+        ),
+    );
+    write(
+        root,
+        "edge/ruleset.nft",
+        &format!(
+            "# password: {}\ntable inet filter {{\n\tchain input {{\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 22 accept comment \"password={}\"\n\t\tpassword {}\n\t\tset secret {}\n\t}}\n}}\n",
+            m.word("nft comment"),
+            m.word("nft rule comment"),
+            m.word("nft unknown"),
+            m.word("nft unknown 2"),
+        ),
+    );
+    write(
+        root,
+        "old/rules.v4",
+        &format!(
+            "# psk: {}\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 23 -m comment --comment \"password: {}\" -j ACCEPT\n-A INPUT -p tcp -m string --string \"password={}\" --algo bm -j DROP\n-A INPUT --secret {} -j ACCEPT\nCOMMIT\nroot:$6$abcdefgh${}\n",
+            m.word("v4 comment"),
+            m.word("v4 rule comment"),
+            m.word("v4 string"),
+            m.word("v4 unknown"),
+            m.word("v4 hash"),
+        ),
+    );
+    write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
+    write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
+    write(
+        root,
+        "baseline.yaml",
+        "fwproof: 1\ntitle: Canary\nuse: [customer-data, network-edge, remote-worker, estate]\nzones:\n  internet: { addresses: public, on: { edge: eth0 } }\n  customer-data: { addresses: 10.20.0.0/24 }\nestate:\n  sites:\n    office: { firewalls: 2, devices: [edge, old] }\n  workers: { roster: staff.csv, each: [host-firewall, vpn-client, kill-switch], exported_within: 30d }\n",
+    );
+}
+
+fn run(root: &Path, args: &[&str]) -> (String, i32) {
+    let out = Command::new(env!("CARGO_BIN_EXE_fwproof")).args(args).current_dir(root).env_clear().output().expect("the program runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(!text.contains("panicked"), "{args:?}: {text}");
+    (text, out.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn no_output_holds_a_part_of_a_secret() {
+    let place = tempfile::tempdir().expect("a folder");
+    let root = place.path();
+    let mut marks = Marks::default();
+    fixtures(root, &mut marks);
+    let mut leaks = String::new();
+    let mut said = 0;
+    let commands: &[&[&str]] = &[
+        &["check", ".", "--all", "--as-of", "2026-11-23"],
+        &["check", ".", "--all", "--format", "json", "--as-of", "2026-11-23"],
+        &["check", ".", "--color", "always", "--as-of", "2026-11-23"],
+        &["annotate", "."],
+        &["annotate", ".", "--summary"],
+        &["annotate", ".", "--summary", "--json"],
+        &["show", "."],
+        &["show", ".", "--json"],
+        &["init", "-o", "-", "."],
+        &["reach", "edge"],
+        &["reach", "edge", "--json"],
+        &["reach", "old"],
+        &["trace", "edge", "--hook", "input", "--from", "192.0.2.9", "--to", "10.0.0.1", "--proto", "tcp", "--dport", "22"],
+        &["trace", "old", "--hook", "input", "--from", "192.0.2.9", "--to", "10.0.0.1", "--proto", "tcp", "--dport", "23"],
+        &["check", "notes/passwords.dat"],
+        &["annotate", "notes/passwords.dat"],
+        &["check", ".", "-b", "notes/passwords.dat"],
+        &["check", ".", "-b", "gateway/wg0.conf"],
+        &["check", ".", "-b", "carl/home.ovpn"],
+        &["trace", "edge", "--packets", "gateway/wg0.conf"],
+        &["trace", "edge", "--packets", "notes/passwords.dat"],
+    ];
+    for args in commands {
+        let (text, _) = run(root, args);
+        said += text.len();
+        if let Some((mark, part)) = marks.leak(&text) {
+            let line = text.lines().find(|l| l.contains(&part)).unwrap_or("");
+            leaks += &format!("{args:?} shows {part:?} of {mark}:\n    {line}\n");
+        }
+    }
+    assert!(said > 10_000, "the commands said next to nothing");
+    assert!(leaks.is_empty(), "{leaks}");
+}
+
+#[test]
+fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
+    let place = tempfile::tempdir().expect("a folder");
+    let root = place.path();
+    let mut marks = Marks::default();
+    fixtures(root, &mut marks);
+    let files = [
+        "gateway/wg0.conf",
+        "broken-wg/wg0.conf",
+        "carl/home.ovpn",
+        "dora/cut.ovpn",
+        "emil/odd.ovpn",
+        "static/server.conf",
+        "edge/ruleset.nft",
+        "old/rules.v4",
+    ];
+    let mut leaks = String::new();
+    for file in files {
+        for format in ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route"] {
+            let named = format!("{file}={format}");
+            let (text, _) = run(root, &["annotate", file, "--format-of", &named]);
+            if let Some((mark, part)) = marks.leak(&text) {
+                let line = text.lines().find(|l| l.contains(&part)).unwrap_or("");
+                leaks += &format!("{file} as {format} shows {part:?} of {mark}:\n    {line}\n");
+            }
+        }
+    }
+    assert!(leaks.is_empty(), "{leaks}");
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let mut marks = Marks::default();
+    let word = marks.word("shown");
+    let key = marks.key("shown");
+    assert!(marks.leak(&format!("x {} y", &word[word.len() - 8..])).is_some());
+    assert!(marks.leak(&format!("x {} y", &key[10..18])).is_some());
+    assert!(marks.leak("CANARY-").is_none());
+}
