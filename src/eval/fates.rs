@@ -9,7 +9,7 @@ use super::program::{Act, Line, Program};
 use super::solve::{GaveUp, Reached, Sampler, step};
 use super::{Analysis, Limit};
 use crate::model::{Action, ChainId};
-use crate::packets::Cube;
+use crate::packets::{Cube, Packet};
 
 /// What becomes of a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -212,6 +212,11 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
             program.take_away(&piece, e, place.target, &mut pieces);
             continue;
         }
+        if let Act::Skip(to) = act
+            && converges(program, place, to, &piece, &packet, &mut pieces, &mut lines)
+        {
+            continue;
+        }
         // With the rule, and without it.
         let (with, with_end) = match act {
             Act::Skip(to) => {
@@ -261,4 +266,34 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
         pieces.extend(parts.into_iter().rev());
     }
     Ok(Some(lines.into_iter().collect()))
+}
+
+/// A rule that skips to `to` changes nothing for a packet that gets there without it too, whatever comes after. If the packet is such a one,
+/// removes from `piece` those like it; what is left goes to `pieces`.
+fn converges(
+    program: &Program,
+    place: &Place,
+    to: u32,
+    piece: &Cube,
+    packet: &Packet,
+    pieces: &mut Vec<Cube>,
+    lines: &mut BTreeSet<u32>,
+) -> bool {
+    let entry = |e: u32| &program.entries[e as usize];
+    let next = program.path_without(packet, place.after, place.line).first().copied().filter(|e| *e < to);
+    let (same, end) = match next {
+        None => (piece.clone(), to),
+        Some(e) if entry(e).act == Act::Skip(to) => {
+            let Some(same) = piece.and(&entry(e).cube) else { return false };
+            piece.minus_into(&same, program.family, pieces);
+            lines.insert(entry(e).line);
+            (same, e)
+        }
+        Some(_) => return false,
+    };
+    let others = program.overlapping(&same, place.after, end).into_iter().map(entry);
+    let others = others.filter(|o| o.line != place.line && o.act != Act::Skip(to));
+    let parts: Vec<Cube> = others.filter_map(|o| same.and(&o.cube)).collect();
+    pieces.extend(parts.into_iter().rev());
+    true
 }
