@@ -66,10 +66,10 @@ pub fn probable_secrets(file: &SourceFile) -> Vec<Span> {
         for found in VALUES.iter().flat_map(|r| r.captures_iter(line)) {
             let value = found.iter().skip(1).flatten().next();
             // A path names the file that holds the secret.
-            if let Some(value) = value.filter(|v| !v.as_str().starts_with(['/', '$', '<', '.']) || v.as_str().starts_with("$")) {
+            if let Some(value) = value.filter(|v| !v.as_str().starts_with(['/', '<', '.'])) {
                 add(value.start(), value.end());
                 let bare = value.as_str().trim_end_matches('=');
-                if bare.len() >= 16 {
+                if bare.len() >= 16 && bare.len() < value.len() {
                     add(value.start(), value.start() + bare.len());
                 }
             }
