@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::place::{cross, doubt, from_zone, label, likely_hits, line_subject, of_service, to_zone, unsolicited, without, witness};
+use super::place::{cross, doubt, from_zone, label, likely_hits, line_subject, of_service, to_zone, unseen, unsolicited, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want};
@@ -74,7 +74,7 @@ impl Body {
         let deciding = without(&deciding, &encrypted, family);
         let arriving = cross(&arriving, &[unsolicited(family)]);
         let found = likely_hits(analysis, Query::new(way, family, Want::Accepted), &arriving, &deciding)?;
-        let more = found.more as u32;
+        let more = found.more;
         let mut out: Vec<Finding> = found
             .found
             .iter()
@@ -93,9 +93,8 @@ impl Body {
                 doubt(analysis, hit, finding)
             })
             .collect();
-        if let Some(last) = out.last_mut() {
-            last.count += more;
-        }
+        let more = out.last().and_then(|last| unseen(more, last));
+        out.extend(more);
         Ok(out)
     }
 }

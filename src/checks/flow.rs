@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
 use super::place::{
-    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unsolicited,
-    without, witness,
+    cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unseen,
+    unsolicited, without, witness,
 };
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
 use crate::diag::{Finding, Label};
@@ -158,9 +158,8 @@ impl Body {
         let arriving = cross(&arriving, &[state]);
         let found = likely_hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
         let mut out: Vec<Finding> = found.found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect();
-        if let Some(last) = out.last_mut() {
-            last.count += found.more as u32;
-        }
+        let more = out.last().and_then(|last| unseen(found.more, last));
+        out.extend(more);
         Ok(out)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
-use crate::eval::flow::{Hit, Hits, Query, hits};
+use crate::eval::flow::{Hit, Hits, MOST_HITS, Query, hits};
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
 use crate::model::{Device, Match, NamePattern};
 use crate::net::{Family, Ranges, prefix_bounds};
@@ -72,17 +72,32 @@ pub fn misnamed<'z>(device: &Device, zone: &'z Zone) -> Option<&'z NamePattern> 
         });
     }
     names.extend(device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)));
-    let other_than_loopback = in_rules.iter().any(|p| !is_loopback(&p.name));
-    if device.interfaces.is_none() && !other_than_loopback {
-        return None;
+    let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
+    if device.interfaces.is_none() {
+        // Rules need not name every interface. But a name that is one slip away from one of theirs (other than in its number) is
+        // taken for that slip.
+        let known = |p: &NamePattern| in_rules.iter().chain(&names).any(|n| meets(p, n));
+        return patterns.iter().filter(|p| !known(p)).find(|p| in_rules.iter().any(|n| slip(&p.name, &n.name)));
     }
     names.extend(in_rules);
-    let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
     patterns.iter().find(|p| !names.iter().any(|n| meets(p, n)))
 }
 
-fn is_loopback(name: &str) -> bool {
-    name == "lo" || name == "lo0"
+/// Whether one name is likely a misspelling of the other: one letter differs.
+fn slip(a: &str, b: &str) -> bool {
+    let letters = |s: &str| s.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    letters(a) != letters(b) && strsim::damerau_levenshtein(a, b) <= 1
+}
+
+/// What to say of places that may decide the same and were not looked at: unknown, so that accepting the ones that are shown (by a waiver)
+/// cannot hide them.
+pub fn unseen(more: usize, like: &Finding) -> Option<Finding> {
+    (more > 0).then(|| {
+        let text = format!("{more} more rules may do the same; they are looked at once those shown are mended");
+        let cause = Label::new(like.primary.span, format!("only the first {MOST_HITS} are looked at"));
+        let finding = Finding::unknown(text, like.primary.clone(), vec![cause]);
+        Finding { device: like.device.clone(), ..finding }.about("more rules")
+    })
 }
 
 /// Findings about interfaces that the baseline names wrongly for a device: until that is mended, every interface is considered.
