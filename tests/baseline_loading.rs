@@ -139,7 +139,7 @@ fn bombs_and_wrong_shapes_are_errors() {
     assert!(errors(&"[".repeat(500_000))[0].contains("nested deeper"));
     assert!(errors(&"a: ".repeat(1000)).len() == 1);
     assert_eq!(errors("[]"), ["b.yaml:1:1: expected a mapping, found a list"]);
-    assert_eq!(errors("hello"), ["b.yaml:1:1: expected a mapping, found \"hello\""]);
+    assert_eq!(errors("hello"), ["b.yaml:1:1: expected a mapping, found a text"]);
     assert!(errors("fwproof: 2\ntitle: x\n")[0].contains("version 1"));
     assert_eq!(errors("title: x\n"), ["b.yaml:1:1: \"fwproof\" is missing"]);
     assert!(errors(&" ".repeat(2 << 20))[0].contains("larger than"));

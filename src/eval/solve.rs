@@ -11,7 +11,10 @@ use super::program::{Act, Program};
 use crate::packets::{Cube, Dim, Packet, plausible};
 
 /// Steps of one search before it gives up, loudly.
-const STEPS: usize = 200_000;
+const STEPS: usize = 100_000;
+
+/// Cubes that a set may be cut into before the search gives up, loudly: they are what takes memory.
+const PIECES: usize = 20_000;
 
 /// A search was given up: too many steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +147,9 @@ impl Program {
         let mut sample = Sampler::new(target);
         while let Some(piece) = pieces.pop() {
             step(steps)?;
+            if pieces.len() + out.len() > PIECES {
+                return Err(GaveUp);
+            }
             let packet = sample.packet(&piece, self);
             if let Some(e) = self.blocker(&packet, target) {
                 self.take_away(&piece, e, target, &mut pieces);
