@@ -67,7 +67,7 @@ fn packet(random: &mut Random, edges: &[Vec<u128>], occurring: &[Cube], family: 
     let mut p = Packet::zero();
     for &field in Field::ALL {
         let list = &edges[field as usize];
-        let edge = (!list.is_empty() && random.next() % 4 != 0).then(|| *random.of(list));
+        let edge = (!list.is_empty() && !random.next().is_multiple_of(4)).then(|| *random.of(list));
         let allowed = cube.field(field);
         let free = match allowed {
             None => (random.next() << 64 | random.next()) % field.max(family).saturating_add(1).max(1),
@@ -104,7 +104,7 @@ fn compare(path: &Path, packets: usize) -> usize {
         for _ in 0..packets.div_ceil(ways.len()) {
             let mut p = packet(&mut random, &edges, &occurring, *family);
             for c in 0..analysis.space.condition_count() as u32 {
-                p.set_condition(c, random.next() % 2 == 0);
+                p.set_condition(c, random.next().is_multiple_of(2));
             }
             let walked = walk(&analysis, *way, *family, &p, Some(p.conditions()), None, false).verdict;
             if walked == Outcome::Unknown {

@@ -294,6 +294,9 @@ pub struct Hit {
     pub certain: bool,
 }
 
+/// Steps of the search for a packet that passes (or does not) whatever the opaque conditions are.
+const CERTAINTY_STEPS: usize = 20_000;
+
 /// Hits that [`hits`] looks for. Whoever reads a report wants to know that there are more, not each of them.
 pub const MOST_HITS: usize = 12;
 
@@ -377,7 +380,7 @@ fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: 
     let pieces = v.program.effective(target, region, &mut steps).map_err(gave_up)?;
     let mut headers: Vec<Cube> = pieces.iter().filter_map(|p| v.arrived(p, family)).map(|c| c.without_conditions()).collect();
     let other = if want == Want::Accepted { Want::Blocked } else { Want::Accepted };
-    for p in passing(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()])? {
+    for p in passing_within(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()], CERTAINTY_STEPS)? {
         let cube = p.arriving.without_conditions();
         headers = headers.iter().flat_map(|h| h.minus(&cube, family)).collect();
         if headers.is_empty() {
@@ -441,6 +444,12 @@ pub struct Passing {
 
 /// All packets that pass (`want` accepted) or do not pass, exactly. Opaque conditions stay in the cubes.
 pub fn passing(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Passing>, Limit> {
+    passing_within(analysis, query, arriving, deciding, usize::MAX)
+}
+
+/// As [`passing`], in at most `most` steps for all lines together.
+fn passing_within(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube], most: usize) -> Result<Vec<Passing>, Limit> {
+    let mut all = 0;
     let Query { way, family, purpose, want } = query;
     let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out = Vec::new();
@@ -452,7 +461,12 @@ pub fn passing(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], decidin
                     let entry = &v.program.entries[e as usize];
                     let start: Vec<Cube> = regions.iter().filter_map(|r| r.and(&entry.cube)).collect();
                     let mut steps = 0;
-                    for piece in v.program.effective(e, start, &mut steps).map_err(gave_up)? {
+                    let pieces = v.program.effective(e, start, &mut steps).map_err(gave_up)?;
+                    all += steps;
+                    if all > most {
+                        return Err(gave_up(GaveUp));
+                    }
+                    for piece in pieces {
                         let Some(arriving) = v.before_changes(&piece, origin, family) else { continue };
                         out.push(Passing {
                             arriving,

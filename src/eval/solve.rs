@@ -14,7 +14,7 @@ use crate::packets::{Cube, Dim, Packet, plausible};
 const STEPS: usize = 100_000;
 
 /// Cubes that a set may be cut into before the search gives up, loudly: they are what takes memory.
-const PIECES: usize = 20_000;
+const PIECES: usize = 10_000;
 
 /// A search was given up: too many steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,6 +171,9 @@ impl Program {
                 for k in self.overlapping(&same, at, stop) {
                     self.split(&mut rest, k, target, &mut pieces);
                     step(steps)?;
+                    if rest.len() + pieces.len() > PIECES {
+                        return Err(GaveUp);
+                    }
                 }
                 if let Some(Act::Skip(to)) = self.entries.get(stop as usize).map(|e| e.act)
                     && stop != target
