@@ -316,7 +316,8 @@ impl Case<'_, '_> {
         let region = cross(&self.arriving(family), &[unsolicited(family)]);
         let mut out = Vec::new();
         for way in self.ways() {
-            if unexported(self.analysis, self.spec, way, family).is_some() {
+            if let Some(answer) = unexported(self.analysis, self.spec, way, family) {
+                out.extend(answer);
                 continue;
             }
             let query = Query { purpose: Purpose { logs_decide: true, all_chains: false }, ..Query::new(way, family, Want::Blocked) };
@@ -340,7 +341,8 @@ impl Case<'_, '_> {
                 out.extend(answer);
                 continue;
             }
-            if unexported(self.analysis, self.spec, way, Family::V4).is_some() {
+            if let Some(answer) = unexported(self.analysis, self.spec, way, Family::V4) {
+                out.extend(answer);
                 continue;
             }
             let v4 = self.services(way, Family::V4)?;
