@@ -13,13 +13,14 @@ use crate::packets::{Cube, Dim, Field};
 pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<NamePattern>> {
     if let Some(list) = zone.on.get(&device.name) {
         // A name that the device does not have would make every question about it idle: better none than a wrong one.
-        return misnamed(device, zone).is_none().then(|| list.clone());
+        return misnamed(device, zone).is_none().then(|| list.iter().flat_map(|p| device.interfaces_called(p)).collect());
     }
     // Where a tunnel ends elsewhere, what comes out of it arrives by whatever route leads there.
     let names = || device.interfaces.iter().flatten().map(|i| &i.name).chain(device.tunnels.iter().map(|t| &t.interface));
+    let through: Vec<NamePattern> = zone.through.iter().flat_map(|p| device.interfaces_called(p)).collect();
     let ends_here = |p: &NamePattern| names().any(|n| p.matches(n));
-    if !zone.through.is_empty() && (device.interfaces.is_none() || zone.through.iter().any(ends_here)) {
-        return Some(zone.through.clone());
+    if !through.is_empty() && (device.interfaces.is_none() || through.iter().any(ends_here)) {
+        return Some(through);
     }
     let mut found: Vec<NamePattern> = Vec::new();
     let mut add = |name: &str| {
@@ -62,7 +63,8 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
 /// was exported, its rules name interfaces but not this one.
 pub fn misnamed<'z>(device: &Device, zone: &'z Zone) -> Option<&'z NamePattern> {
     let patterns = zone.on.get(&device.name)?;
-    let mut names: Vec<NamePattern> = device.interfaces.iter().flatten().map(|i| NamePattern::exact(&*i.name)).collect();
+    let listed = device.interfaces.iter().flatten().flat_map(|i| std::iter::once(&i.name).chain(&i.aliases));
+    let mut names: Vec<NamePattern> = listed.map(|n| NamePattern::exact(&**n)).collect();
     let mut in_rules = Vec::new();
     for rule in device.chains.iter().flat_map(|c| &c.rules) {
         rule.matcher.walk(&mut |m| {

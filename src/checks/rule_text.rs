@@ -85,6 +85,7 @@ fn reached_from(device: &Device, hooks: &[Hook]) -> Vec<bool> {
 /// established connections) need no reason.
 fn wants_a_reason(rule: &Rule) -> bool {
     rule.enabled
+        && rule.implied.is_none()
         && matches!(rule.action, Action::Accept)
         && rule.comment.as_deref().is_none_or(|c| c.trim().is_empty())
         && !is_routine(&rule.matcher)

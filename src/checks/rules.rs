@@ -73,6 +73,9 @@ impl Body {
         if matches!(fate, Fate::Live | Fate::Uncalled) {
             return;
         }
+        if is_implied(analysis, line) {
+            return;
+        }
         let Some(span) = analysis.span(line) else { return };
         let chain = &analysis.device.chain(line.chain).name;
         let name = analysis.line_words(line);
@@ -135,6 +138,12 @@ impl Body {
     }
 }
 
+/// Whether nobody wrote the rule: then nobody can mend it either.
+fn is_implied(analysis: &Analysis<'_>, line: Line) -> bool {
+    let rule = line.rule.and_then(|r| analysis.device.chains.get(line.chain.0 as usize)?.rules.get(r as usize));
+    rule.is_some_and(|r| r.implied.is_some())
+}
+
 /// The chains that hang on a hook or are called by a rule that some packet gets to.
 fn called(analysis: &Analysis<'_>, fates: &BTreeMap<Line, Fate>) -> BTreeSet<ChainId> {
     let device = analysis.device;
@@ -181,7 +190,7 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     for id in hooked {
         let chain = device.chain(id);
         for (i, rule) in chain.rules.iter().enumerate() {
-            if rule.enabled && rule.action == Action::Accept && rule.matcher == Match::Any {
+            if rule.enabled && rule.implied.is_none() && rule.action == Action::Accept && rule.matcher == Match::Any {
                 let line = Line { chain: id, rule: Some(i as u32) };
                 let message = format!("{} accepts every packet from anywhere to anywhere", analysis.line_words(line));
                 findings.push(

@@ -201,8 +201,7 @@ mod tests {
     #[test]
     fn the_draft_is_a_valid_baseline_whatever_the_names() {
         let span = Span::new(FileId(0), 0, 0);
-        let interface =
-            |name: &str, address: &str| Interface { name: name.into(), addresses: vec![address.parse().unwrap()], up: None, span };
+        let interface = |name: &str, address: &str| Interface { addresses: vec![address.parse().unwrap()], ..Interface::new(name, span) };
         let device = |name: &str| Device {
             name: name.into(),
             interfaces: Some(vec![interface("eth0", "10.0.0.1/24"), interface("a b: {", "fd00::1/64"), interface("9", "192.0.2.1/24")]),

@@ -27,7 +27,7 @@ pub use space::{Space, Way};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::model::{Device, NamePattern};
+use crate::model::{Device, NamePattern, Rule};
 use crate::net::Family;
 use crate::source::{Limits, Span};
 
@@ -91,7 +91,11 @@ impl<'a> Analysis<'a> {
     /// A line in words: "rule 3 of filter/INPUT", "policy of filter/INPUT".
     pub fn line_words(&self, line: Line) -> String {
         match (self.device.chains.get(line.chain.0 as usize), line.rule) {
-            (Some(chain), Some(r)) => format!("rule {} of {}", r + 1, chain.name),
+            (Some(chain), Some(r)) => match chain.rules.get(r as usize) {
+                Some(Rule { implied: Some(what), .. }) => format!("the implied {what} of {}", chain.name),
+                Some(Rule { name: Some(name), .. }) => format!("rule {name} of {}", chain.name),
+                _ => format!("rule {} of {}", r + 1, chain.name),
+            },
             (Some(chain), None) => format!("policy of {}", chain.name),
             (None, _) => "no firewall".into(),
         }

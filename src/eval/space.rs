@@ -61,6 +61,11 @@ pub struct Space {
     names: Vec<NamePattern>,
     local4: Option<Ranges>,
     local6: Option<Ranges>,
+    /// Addresses that may also be the device's own: one of its interfaces gets addresses that the configuration cannot show.
+    unsure4: Ranges,
+    unsure6: Ranges,
+    /// Other names of interfaces, with the name that stands in `names`.
+    aliases: HashMap<String, String>,
     broadcast4: Ranges,
     uses_ct: bool,
     uses_types: bool,
@@ -164,6 +169,12 @@ impl Space {
                 Ranges::from_intervals(own.chain([loopback]).collect())
             })
         };
+        let mut aliases = HashMap::new();
+        for interface in device.interfaces.iter().flatten() {
+            for alias in &interface.aliases {
+                aliases.entry(alias.clone()).or_insert_with(|| interface.name.clone());
+            }
+        }
         let broadcasts = device.interfaces.iter().flatten().flat_map(|i| &i.addresses).filter_map(|a| {
             let (family, _, hi) = prefix_bounds(*a);
             (family == Family::V4 && a.prefix() < 31).then_some(hi)
@@ -172,6 +183,9 @@ impl Space {
             names,
             local4: locals(Family::V4),
             local6: locals(Family::V6),
+            unsure4: unsure(device, Family::V4),
+            unsure6: unsure(device, Family::V6),
+            aliases,
             broadcast4: Ranges::from_values(broadcasts.chain([IPV4_BROADCAST])),
             uses_ct,
             uses_types,
@@ -223,6 +237,15 @@ impl Space {
         }
     }
 
+    /// Addresses of which nothing says whether they are the device's own: none, unless an interface gets addresses that the configuration
+    /// cannot show.
+    fn unsure(&self, family: Family) -> &Ranges {
+        match family {
+            Family::V4 => &self.unsure4,
+            Family::V6 => &self.unsure6,
+        }
+    }
+
     /// The numbers of the interfaces that a pattern means, "no interface" never among them.
     pub fn interfaces(&self, pattern: &NamePattern) -> Ranges {
         if pattern.wildcard && pattern.name.is_empty() {
@@ -240,7 +263,8 @@ impl Space {
 
     /// The number of an interface by its name: its own, that of the longest wildcard that means it, or that of "any other".
     pub fn interface_number(&self, name: &str) -> u128 {
-        let exact = self.names.iter().position(|n| !n.wildcard && n.name == name);
+        let find = |name: &str| self.names.iter().position(|n| !n.wildcard && n.name == name);
+        let exact = find(name).or_else(|| find(self.aliases.get(name)?));
         let wild = || {
             let fitting = self.names.iter().enumerate().filter(|(_, n)| n.wildcard && name.starts_with(&n.name));
             fitting.max_by_key(|(_, n)| n.name.len()).map(|(i, _)| i)
@@ -381,8 +405,11 @@ impl Space {
         let mut out = vec![of(&multicast, &single(addr_type::MULTICAST)), of(&broadcast, &single(addr_type::BROADCAST))];
         match self.local(family) {
             Some(own) => {
+                let unsure = self.unsure(family).minus(own);
+                let other = rest.minus(own).minus(&unsure);
                 out.push(if local.is_empty() { None } else { of(&rest.and(own), local) });
-                out.push(if foreign.is_empty() { None } else { of(&rest.minus(own), foreign) });
+                out.push(if foreign.is_empty() { None } else { of(&other, foreign) });
+                out.push(of(&rest.and(&unsure), &local.or(foreign)));
             }
             None => out.push(of(&rest, &local.or(foreign).or(&single(addr_type::BROADCAST)))),
         }
@@ -422,6 +449,22 @@ impl Space {
     }
 }
 
+/// Addresses that an interface with addresses of unknown value may have: those of no network that is known to be behind another one
+/// (an address of it would not get there), and in IPv4 those that hosts can have at all.
+fn unsure(device: &Device, family: Family) -> Ranges {
+    let list = || device.interfaces.iter().flatten();
+    if !list().any(|i| i.dynamic.contains(&family)) {
+        return Ranges::EMPTY;
+    }
+    let networks = list().filter(|i| !i.dynamic.contains(&family)).flat_map(|i| &i.addresses).map(|a| prefix_bounds(*a));
+    let known: Vec<(u128, u128)> = networks.filter(|(f, lo, hi)| *f == family && hi > lo).map(|(_, lo, hi)| (lo, hi)).collect();
+    let never = match family {
+        Family::V4 => Ranges::from_intervals(vec![(0, 0x00ff_ffff), (0x7f00_0000, 0x7fff_ffff), (0xe000_0000, 0xffff_ffff)]),
+        Family::V6 => Ranges::from_intervals(vec![(0, 1), IPV6_MULTICAST]),
+    };
+    Ranges::from_intervals(known).or(&never).complement(family.max_address())
+}
+
 /// ICMPv6 types that are never tracked.
 fn untracked_types() -> Ranges {
     Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)])
@@ -444,4 +487,41 @@ fn opens(family: Family) -> [(Field, Ranges); 3] {
     intervals.push((crate::packets::fields::ABSENT_PORT, crate::packets::fields::ABSENT_PORT));
     let foreign = Ranges::single(if family == Family::V4 { 58 } else { 1 });
     [(Field::TcpFlags, flags), (Field::Icmp, Ranges::from_intervals(intervals)), (Field::Proto, foreign.complement(255))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Interface;
+    use crate::source::FileId;
+
+    fn device(dynamic: bool) -> Device {
+        let span = Span::new(FileId(0), 0, 0);
+        let lan =
+            Interface { addresses: vec!["192.168.1.1/24".parse().unwrap()], aliases: vec!["LAN".into()], ..Interface::new("em1", span) };
+        let wan = Interface { dynamic: if dynamic { vec![Family::V4] } else { vec![] }, ..Interface::new("em0", span) };
+        Device { interfaces: Some(vec![lan, wan]), ..Device::default() }
+    }
+
+    fn reaches(device: &Device, way: Way, to: [u8; 4]) -> bool {
+        let to = Ranges::single(u128::from(u32::from_be_bytes(to)));
+        let cubes = Space::new(device, &[]).routed(way, Family::V4).unwrap();
+        cubes.iter().any(|c| c.with(Dim::field(Field::Dst), &to, Family::V4).is_some())
+    }
+
+    #[test]
+    fn an_address_that_nobody_knows_may_be_anywhere_but_in_a_network_behind_another_interface() {
+        let (known, unknown) = (device(false), device(true));
+        assert!(!reaches(&known, Way::Input, [203, 0, 113, 9]) && reaches(&known, Way::Forward, [203, 0, 113, 9]));
+        assert!(reaches(&unknown, Way::Input, [203, 0, 113, 9]) && reaches(&unknown, Way::Forward, [203, 0, 113, 9]));
+        assert!(!reaches(&unknown, Way::Input, [192, 168, 1, 7]) && reaches(&unknown, Way::Forward, [192, 168, 1, 7]));
+        assert!(reaches(&unknown, Way::Input, [192, 168, 1, 1]) && !reaches(&unknown, Way::Forward, [192, 168, 1, 1]));
+    }
+
+    #[test]
+    fn an_interface_is_found_by_its_other_names() {
+        let space = Space::new(&device(false), &[]);
+        assert_eq!(space.interface_number("LAN"), space.interface_number("em1"));
+        assert_ne!(space.interface_number("LAN"), space.interface_number("em0"));
+    }
 }

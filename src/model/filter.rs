@@ -109,6 +109,11 @@ pub struct Rule {
     pub enabled: bool,
     /// Its comment.
     pub comment: Option<String>,
+    /// What the firewall itself calls it, where it has a name or a number of its own (`policy 12`, `allow-web`).
+    pub name: Option<String>,
+    /// Nobody wrote this rule: the firewall makes it by itself, or another setting brings it about. What it is, in a few words
+    /// (`anti-lockout rule`); `span` is what brings it about. Such rules decide like any others, and no lint blames them.
+    pub implied: Option<&'static str>,
     /// Packets counted, where the export has counters.
     pub packets: Option<u64>,
     /// The rule (for several rules made of one written one, e.g. the elements of a verdict map: the part that is this).
@@ -118,9 +123,26 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// An enabled rule without effects, log or comment.
+    /// An enabled rule without effects, log, comment or name.
     pub fn new(matcher: Match, action: Action, span: Span) -> Rule {
-        Rule { matcher, effects: Vec::new(), action, log: false, enabled: true, comment: None, packets: None, span, whole: span }
+        Rule {
+            matcher,
+            effects: Vec::new(),
+            action,
+            log: false,
+            enabled: true,
+            comment: None,
+            name: None,
+            implied: None,
+            packets: None,
+            span,
+            whole: span,
+        }
+    }
+
+    /// A rule that nobody wrote, see [`Rule::implied`].
+    pub fn implied(what: &'static str, matcher: Match, action: Action, span: Span) -> Rule {
+        Rule { implied: Some(what), ..Rule::new(matcher, action, span) }
     }
 }
 

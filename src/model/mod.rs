@@ -4,14 +4,20 @@
 //! of one device (`iptables-save` and `ip6tables-save` and `ip addr` of one host, say).
 
 mod filter;
+mod management;
 mod matcher;
+mod names;
 mod network;
 mod tunnel;
 
 pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Policy, PolicyAction, Rule, Translation};
+pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProtocol, ManagementService};
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
+pub use names::{Named, Names};
 pub use network::{HostSetting, Interface, Route};
-pub use tunnel::{CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
+pub use tunnel::{
+    CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute,
+};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +52,10 @@ pub struct Device {
     pub exhaustive: bool,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
+    /// How it is administered.
+    pub management: Management,
+    /// Named objects: addresses, services, aliases, schedules …
+    pub names: Names,
 }
 
 impl Device {
@@ -69,6 +79,8 @@ impl Device {
         self.absorb_sets(other.sets);
         self.tunnels.extend(other.tunnels);
         self.settings.extend(other.settings);
+        self.management.absorb(other.management);
+        self.names.absorb(other.names);
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         self.exhaustive |= other.exhaustive;
@@ -105,6 +117,17 @@ impl Device {
     /// Whether any packet filter was read.
     pub fn has_filter(&self) -> bool {
         !self.base_chains.is_empty()
+    }
+
+    /// The interfaces that a name or a beginning of names means, aliases included. What means none stays as it is.
+    pub fn interfaces_called(&self, pattern: &NamePattern) -> Vec<NamePattern> {
+        let list = self.interfaces.iter().flatten();
+        let called = list.filter(|i| !pattern.matches(&i.name) && i.aliases.iter().any(|a| pattern.matches(a)));
+        let mut out: Vec<NamePattern> = called.map(|i| NamePattern::exact(&*i.name)).collect();
+        if out.is_empty() || self.interfaces.iter().flatten().any(|i| pattern.matches(&i.name)) {
+            out.push(pattern.clone());
+        }
+        out
     }
 
     /// The set of a name.

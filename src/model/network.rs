@@ -2,6 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
+use crate::net::Family;
 use crate::source::Span;
 
 /// A network interface.
@@ -13,8 +14,19 @@ pub struct Interface {
     pub addresses: Vec<IpNetwork>,
     /// Whether it is administratively up; `None` where the file does not say.
     pub up: Option<bool>,
+    /// Other names by which people and the configuration know it (`wan`, `Guest WLAN`), unique on the device.
+    pub aliases: Vec<String>,
+    /// It also has addresses that the configuration cannot show (DHCP, PPP, router advertisements), by family.
+    pub dynamic: Vec<Family>,
     /// Where it is written.
     pub span: Span,
+}
+
+impl Interface {
+    /// An interface without addresses or further names, of which nothing says whether it is up.
+    pub fn new(name: impl Into<String>, span: Span) -> Interface {
+        Interface { name: name.into(), addresses: Vec::new(), up: None, aliases: Vec::new(), dynamic: Vec::new(), span }
+    }
 }
 
 /// A route.

@@ -1,7 +1,8 @@
-//! VPN tunnels: WireGuard interfaces, OpenVPN clients and servers.
+//! VPN tunnels: WireGuard interfaces, OpenVPN clients and servers, IPsec connections and others.
 
 use ipnetwork::IpNetwork;
 
+use super::Fact;
 use crate::source::Span;
 
 /// A secret, by the place where it is written. Two secrets are the same when the run's redactor gives their spans the same label; the
@@ -16,6 +17,16 @@ pub enum TunnelKind {
     WireGuard,
     /// OpenVPN.
     OpenVpn,
+    /// IPsec with IKE, also where L2TP runs inside it.
+    Ipsec,
+    /// L2TP on its own, which encrypts nothing.
+    L2tp,
+    /// PPTP, whose encryption is broken.
+    Pptp,
+    /// SSTP: PPP over TLS.
+    Sstp,
+    /// A vendor's VPN over TLS ("SSL VPN", AnyConnect, OpenConnect).
+    TlsVpn,
 }
 
 impl TunnelKind {
@@ -24,6 +35,11 @@ impl TunnelKind {
         match self {
             TunnelKind::WireGuard => "WireGuard",
             TunnelKind::OpenVpn => "OpenVPN",
+            TunnelKind::Ipsec => "IPsec",
+            TunnelKind::L2tp => "L2TP",
+            TunnelKind::Pptp => "PPTP",
+            TunnelKind::Sstp => "SSTP",
+            TunnelKind::TlsVpn => "TLS VPN",
         }
     }
 }
@@ -46,8 +62,10 @@ pub struct Tunnel {
     pub kind: TunnelKind,
     /// Which end this is.
     pub role: TunnelRole,
-    /// Interface name (`wg0`, `tun0`); a family of names for a bare `dev tun`.
+    /// Interface name (`wg0`, `tun0`); a family of names for a bare `dev tun`. Empty for tunnels without an interface (IPsec policies).
     pub interface: String,
+    /// What the configuration calls it, where that is something else than the interface (`to-branch`).
+    pub name: Option<String>,
     /// The whole of its configuration (its `[Interface]` section, its first line).
     pub span: Span,
     /// Addresses of the tunnel interface.
@@ -64,13 +82,59 @@ pub struct Tunnel {
     pub routes: Vec<VpnRoute>,
     /// The other ends.
     pub peers: Vec<Peer>,
-    /// What is offered or required of cryptography, each thing one entry.
+    /// What is offered or required of cryptography, each thing one entry: of all proposals, not only of the first.
     pub crypto: Vec<CryptoOffer>,
+    /// Inner traffic that the tunnel takes, as pairs of places (IPsec traffic selectors); empty where routes and allowed addresses decide.
+    pub selectors: Vec<Selector>,
+    /// Users need a second factor; `None`: the configuration cannot show it, or there are no users.
+    pub second_factor: Option<Fact<bool>>,
     /// Other settings that checks ask for, by the name that the format gives them (`remote-cert-tls`, `PostUp`).
     pub settings: Vec<TunnelSetting>,
 }
 
+/// Traffic between two places inside a tunnel.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    /// Networks on this side.
+    pub local: Vec<IpNetwork>,
+    /// Networks on the other side.
+    pub remote: Vec<IpNetwork>,
+    /// Where it is written.
+    pub span: Span,
+}
+
 impl Tunnel {
+    /// A tunnel of which nothing else is known yet.
+    pub fn new(kind: TunnelKind, role: TunnelRole, interface: impl Into<String>, span: Span) -> Tunnel {
+        Tunnel {
+            kind,
+            role,
+            interface: interface.into(),
+            name: None,
+            span,
+            addresses: vec![],
+            dns: vec![],
+            listen: None,
+            private_key: None,
+            public_key: None,
+            routes: vec![],
+            peers: vec![],
+            crypto: vec![],
+            selectors: vec![],
+            second_factor: None,
+            settings: vec![],
+        }
+    }
+
+    /// What to call it: its own name, its interface, or its protocol.
+    pub fn title(&self) -> &str {
+        match (&self.name, self.interface.as_str()) {
+            (Some(name), _) => name,
+            (None, "") => self.kind.name(),
+            (None, interface) => interface,
+        }
+    }
+
     /// The first setting of a name.
     pub fn setting(&self, name: &str) -> Option<&TunnelSetting> {
         self.settings.iter().find(|s| s.name == name)
@@ -118,6 +182,13 @@ pub struct Peer {
     pub span: Span,
 }
 
+impl Peer {
+    /// A peer of which nothing else is known yet.
+    pub fn new(span: Span) -> Peer {
+        Peer { name: None, public_key: None, preshared_key: None, endpoint: None, allowed: vec![], keepalive: None, span }
+    }
+}
+
 /// Host and port of a tunnel's far end.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -148,6 +219,35 @@ pub enum CryptoUse {
     KeySize,
     /// Compression (leaks plaintext length: VORACLE).
     Compression,
+    /// Version of IKE: `1`, `1-AGGRESSIVE` or `2`.
+    IkeVersion,
+    /// Pseudo-random function of IKE.
+    Prf,
+    /// How an end proves who it is: `PSK`, `RSA`, `ECDSA`, `CERTIFICATE`, `PASSWORD`, `EAP-TLS`, `EAP-MSCHAPV2`, `XAUTH`, `PAP`, `CHAP`,
+    /// `MSCHAPV2`, `NONE`.
+    Authentication,
+}
+
+/// To which part of a tunnel's protocol a piece of cryptography belongs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CryptoLayer {
+    /// The protocol has only one, or it cannot be told.
+    Whole,
+    /// The exchange of keys: IKE, phase 1, the TLS handshake.
+    Control,
+    /// What carries the packets: ESP, phase 2, the data channel.
+    Data,
+}
+
+impl CryptoLayer {
+    /// Name for people; empty for the whole.
+    pub fn name(self) -> &'static str {
+        match self {
+            CryptoLayer::Whole => "",
+            CryptoLayer::Control => "key exchange",
+            CryptoLayer::Data => "data",
+        }
+    }
 }
 
 /// One algorithm that is offered, accepted or, by default, in force.
@@ -155,12 +255,24 @@ pub enum CryptoUse {
 pub struct CryptoOffer {
     /// What for.
     pub usage: CryptoUse,
-    /// Name in upper case as the format writes it: `AES-256-GCM`, `SHA1`, `1.0`, `2048`.
+    /// Which part of the protocol.
+    pub layer: CryptoLayer,
+    /// Name in upper case. Ciphers: `AES-256-GCM`, `AES-128-CBC`, `CHACHA20-POLY1305`, `3DES-CBC`, `DES-CBC`, `NULL`. Digests and pseudo-random
+    /// functions: `MD5`, `SHA1`, `SHA256`, `SHA384`, `SHA512`. Key exchange: `DH-2048` (MODP group of so many bits: IKE groups 1, 2, 5, 14, 15, 16
+    /// are `DH-768`, `DH-1024`, `DH-1536`, `DH-2048`, `DH-3072`, `DH-4096`), `SECP256R1`, `X25519`, `NONE` (no perfect forward secrecy).
+    /// TLS versions `1.0` to `1.3`, key sizes `2048`. A format's own spelling is turned into these where the meaning is the same, else kept.
     pub name: String,
     /// Not written, but the default of the software.
     pub default: bool,
     /// Where it is written, or the tunnel's configuration if it is a default.
     pub span: Span,
+}
+
+impl CryptoOffer {
+    /// An algorithm that is written at `span`; the name is put in upper case.
+    pub fn written(usage: CryptoUse, name: &str, span: Span) -> CryptoOffer {
+        CryptoOffer { usage, layer: CryptoLayer::Whole, name: name.to_ascii_uppercase(), default: false, span }
+    }
 }
 
 /// Another setting of a tunnel.

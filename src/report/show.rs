@@ -6,7 +6,7 @@ use colored::Colorize as _;
 use serde_json::{Map, Value, json};
 
 use super::{Lines, Untrusted, counted, json::safe};
-use crate::model::{Action, BaseChain, Device, Direction, Effect, Match, NamedSet, PolicyAction, Rule, SetValue, Tunnel};
+use crate::model::{Action, BaseChain, Device, Direction, Effect, Fact, Management, Match, NamedSet, PolicyAction, Rule, SetValue, Tunnel};
 use crate::net::{Family, Ranges, format_addresses};
 use crate::source::{Redactor, Span};
 
@@ -48,6 +48,7 @@ pub fn text(devices: &[Device], lines: &Lines<'_>) -> String {
         for tunnel in &device.tunnels {
             tunnel_text(&mut out, tunnel);
         }
+        management_text(&mut out, device);
         for i in 0..device.conditions.len() {
             let (text, span) = device.conditions.get(crate::model::ConditionId(i as u32));
             let _ = writeln!(out, "  condition {} ({})", Untrusted(text), lines.locate(span));
@@ -64,13 +65,55 @@ fn network(out: &mut String, device: &Device) {
             Some(false) => " (down)",
             _ => "",
         };
-        let _ = writeln!(out, "  interface {}{up} {}", Untrusted(&interface.name), addresses.join(", "));
+        let called = if interface.aliases.is_empty() { String::new() } else { format!(" ({})", Untrusted(&interface.aliases.join(", "))) };
+        let more = if interface.dynamic.is_empty() { "" } else { " and addresses that are not known" };
+        let _ = writeln!(out, "  interface {}{called}{up} {}{more}", Untrusted(&interface.name), addresses.join(", "));
     }
     for route in device.routes.iter().flatten() {
         let via = route.via.map_or_else(String::new, |v| format!(" via {v}"));
         let dev = route.interface.as_deref().map_or_else(String::new, |d| format!(" on {}", Untrusted(d)));
         let _ = writeln!(out, "  route {}{via}{dev}", route.to);
     }
+}
+
+/// Seconds of idleness in words.
+fn idle(timeout: Option<&Fact<Option<u32>>>) -> String {
+    match timeout.map(|f| f.value) {
+        None => String::new(),
+        Some(None) => ", idle sessions never end".into(),
+        Some(Some(s)) => format!(", idle sessions end after {s} s"),
+    }
+}
+
+fn management_text(out: &mut String, device: &Device) {
+    let management = &device.management;
+    for service in &management.services {
+        let on = service.interfaces.as_ref().map_or_else(String::new, |list| {
+            let names: Vec<String> = list.iter().map(pattern).collect();
+            format!(" on {}", names.join(", "))
+        });
+        let port = service.port.map_or_else(String::new, |p| format!(" port {p}"));
+        let versions = if service.versions.is_empty() { String::new() } else { format!(" version {}", service.versions.join(", ")) };
+        let from = service.from.as_ref().map_or_else(String::new, |list| format!(" from {}", networks(list).join(", ")));
+        let line = format!("{} {}{versions}{port}{on}{from}{}", service.protocol.name(), service.name, idle(service.idle_timeout.as_ref()));
+        let _ = writeln!(out, "  management {}", Untrusted(&line));
+    }
+    for account in &management.accounts {
+        let from = account.from.as_ref().map_or_else(String::new, |list| format!(" from {}", networks(list).join(", ")));
+        let factor = match account.second_factor {
+            Some(true) => " with a second factor",
+            Some(false) => " without a second factor",
+            None => "",
+        };
+        let _ = writeln!(out, "  administrator {}{factor}{from}", Untrusted(&account.name));
+    }
+    for host in management.log_hosts.iter().flatten() {
+        let _ = writeln!(out, "  logs to {}", Untrusted(&host.text));
+    }
+}
+
+fn networks(list: &[ipnetwork::IpNetwork]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
 }
 
 fn base_words(device: &Device, base: &BaseChain) -> String {
@@ -90,7 +133,7 @@ fn base_words(device: &Device, base: &BaseChain) -> String {
 fn tunnel_text(out: &mut String, tunnel: &Tunnel) {
     let role = format!("{:?}", tunnel.role).to_lowercase();
     let listen = tunnel.listen.map_or_else(String::new, |(proto, port, _)| format!(", listens on {} port {port}", protocol(proto)));
-    let _ = writeln!(out, "  {} {role} {}{listen}", tunnel.kind.name(), Untrusted(&tunnel.interface));
+    let _ = writeln!(out, "  {} {role} {}{listen}", tunnel.kind.name(), Untrusted(tunnel.title()));
     for route in &tunnel.routes {
         let _ = writeln!(out, "    route {}{}", route.to, if route.excluded { " (kept out)" } else { "" });
     }
@@ -164,6 +207,27 @@ fn device_json(device: &Device, lines: &Lines<'_>) -> Value {
         "sets": device.sets.iter().map(|s| set(s, lines)).collect::<Vec<_>>(),
         "tunnels": device.tunnels.iter().map(|t| tunnel(t, lines)).collect::<Vec<_>>(),
         "settings": device.settings.iter().map(|s| json!({ "name": s.name, "value": s.value, "at": at(s.span) })).collect::<Vec<_>>(),
+        "management": management(&device.management, lines),
+    })
+}
+
+fn management(m: &Management, lines: &Lines<'_>) -> Value {
+    let at = |span| place(lines, span);
+    json!({
+        "services": m.services.iter().map(|s| json!({
+            "protocol": s.protocol.name(), "name": s.name, "versions": s.versions, "port": s.port,
+            "interfaces": s.interfaces.as_ref().map(|l| l.iter().map(pattern).collect::<Vec<_>>()),
+            "from": s.from.as_deref().map(networks),
+            "idle_timeout": s.idle_timeout.as_ref().map(|f| json!({ "seconds": f.value, "default": f.default })),
+            "at": at(s.span),
+        })).collect::<Vec<_>>(),
+        "accounts": m.accounts.iter().map(|a| json!({
+            "name": a.name, "shipped": a.shipped, "default_password": a.default_password,
+            "from": a.from.as_deref().map(networks), "second_factor": a.second_factor, "at": at(a.span),
+        })).collect::<Vec<_>>(),
+        "lockout": m.lockout.as_ref().map(|f| json!({ "attempts": f.value.attempts, "seconds": f.value.seconds, "default": f.default })),
+        "port_mapping": m.port_mapping.iter().map(|f| &f.value).collect::<Vec<_>>(),
+        "log_hosts": m.log_hosts.as_ref().map(|l| l.iter().map(|h| json!({ "host": h.text, "encrypted": h.encrypted })).collect::<Vec<_>>()),
     })
 }
 
@@ -182,6 +246,8 @@ fn rule(device: &Device, rule: &Rule, lines: &Lines<'_>) -> Value {
         "log": rule.log,
         "enabled": rule.enabled,
         "comment": rule.comment,
+        "name": rule.name,
+        "implied": rule.implied,
         "packets": rule.packets,
     })
 }
@@ -273,6 +339,7 @@ fn tunnel(t: &Tunnel, lines: &Lines<'_>) -> Value {
         "kind": t.kind.name(),
         "role": format!("{:?}", t.role).to_lowercase(),
         "interface": t.interface,
+        "name": t.name,
         "at": place(lines, t.span),
         "addresses": t.addresses.iter().map(|(a, _)| a.to_string()).collect::<Vec<_>>(),
         "dns": t.dns.iter().map(|d| &d.text).collect::<Vec<_>>(),
@@ -289,8 +356,10 @@ fn tunnel(t: &Tunnel, lines: &Lines<'_>) -> Value {
             "at": place(lines, p.span),
         })).collect::<Vec<_>>(),
         "crypto": t.crypto.iter().map(|c| json!({
-            "for": format!("{:?}", c.usage), "name": c.name, "default": c.default,
+            "for": format!("{:?}", c.usage), "layer": c.layer.name(), "name": c.name, "default": c.default,
         })).collect::<Vec<_>>(),
+        "selectors": t.selectors.iter().map(|s| json!({ "local": networks(&s.local), "remote": networks(&s.remote) })).collect::<Vec<_>>(),
+        "second_factor": t.second_factor.as_ref().map(|f| f.value),
         "settings": t.settings.iter().map(|s| json!({ "name": s.name, "value": s.value })).collect::<Vec<_>>(),
     })
 }

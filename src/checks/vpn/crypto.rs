@@ -111,5 +111,8 @@ fn fix(usage: CryptoUse) -> &'static str {
         CryptoUse::TlsVersion => "Write `tls-version-min 1.2`.",
         CryptoUse::TlsCipher => "Name suites with ECDHE and GCM or CHACHA20-POLY1305 only, or leave `tls-cipher` out.",
         CryptoUse::Compression => "Leave compression out.",
+        CryptoUse::IkeVersion => "Use IKEv2.",
+        CryptoUse::Prf => "Use a pseudo-random function of SHA-256 or more.",
+        CryptoUse::Authentication => "Use certificates, or EAP with TLS.",
     }
 }

@@ -76,6 +76,8 @@ pub(super) fn paired(run: &mut Run<'_, '_>) {
         match tunnel.kind {
             TunnelKind::WireGuard => wireguard_client(run, &index, device, tunnel),
             TunnelKind::OpenVpn => openvpn_client(run, device, tunnel),
+            // Ends of other protocols are not paired.
+            _ => {}
         }
     }
     for (device, tunnel) in run.tunnels(is_server) {

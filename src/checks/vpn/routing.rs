@@ -254,6 +254,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
                         match tunnel.kind {
                             TunnelKind::WireGuard => "Add `DNS =` with a name server that lies inside AllowedIPs.",
                             TunnelKind::OpenVpn => "Let the server push `dhcp-option DNS` with an address that is routed into the tunnel.",
+                            _ => "Let the gateway hand out a name server whose address goes through the tunnel.",
                         }
                         .into(),
                     );

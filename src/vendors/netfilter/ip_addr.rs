@@ -89,7 +89,7 @@ fn read(reader: &mut Reader<'_>) {
                 Some(state) if is_operstate(state) => {
                     // An interface that is operationally down may be administratively up (no cable).
                     let up = if state == "UP" { Some(true) } else { None };
-                    let mut interface = Interface { name: plain_name(first), addresses: Vec::new(), up, span };
+                    let mut interface = Interface { up, ..Interface::new(plain_name(first), span) };
                     reader.mark(span, LineState::Understood);
                     while let Some(word) = words.next() {
                         match word {
@@ -121,7 +121,7 @@ fn numbered(reader: &mut Reader<'_>, interfaces: &mut Vec<Interface>, text: &str
     match words.next() {
         Some("inet" | "inet6") => {
             if interfaces.last().is_none_or(|i| i.name != name) {
-                interfaces.push(Interface { name, addresses: Vec::new(), up: None, span });
+                interfaces.push(Interface::new(name, span));
             }
             if let (Some(interface), Some(word)) = (interfaces.last_mut(), words.next()) {
                 address(reader, interface, word, span);
@@ -129,7 +129,7 @@ fn numbered(reader: &mut Reader<'_>, interfaces: &mut Vec<Interface>, text: &str
         }
         Some(flags) if flags.starts_with('<') => {
             let up = flags.trim_matches(['<', '>']).split(',').any(|f| f == "UP");
-            interfaces.push(Interface { name, addresses: Vec::new(), up: Some(up), span });
+            interfaces.push(Interface { up: Some(up), ..Interface::new(name, span) });
         }
         _ => reader.note(span, LineState::Unrecognised, "an interface without flags or address"),
     }
@@ -174,7 +174,7 @@ fn read_json(reader: &mut Reader<'_>) {
             reader.mark(whole, LineState::Understood);
             let interface = |link: JsonLink| {
                 let addresses = link.addr_info.into_iter().filter_map(|a| IpNetwork::new(a.local?, a.prefixlen?).ok()).collect();
-                Some(Interface { name: link.ifname?, addresses, up: Some(link.flags.iter().any(|f| f == "UP")), span: whole })
+                Some(Interface { addresses, up: Some(link.flags.iter().any(|f| f == "UP")), ..Interface::new(link.ifname?, whole) })
             };
             reader.device.interfaces = Some(links.into_iter().filter_map(interface).collect());
         }

@@ -32,7 +32,7 @@ pub(super) struct Facts {
 /// Adds what a directive offers.
 pub(super) fn written(offers: &mut Vec<CryptoOffer>, directive: &Directive<'_>) {
     let span = directive.span;
-    let mut add = |usage, name: &str| offers.push(CryptoOffer { usage, name: name.to_ascii_uppercase(), default: false, span });
+    let mut add = |usage, name: &str| offers.push(CryptoOffer::written(usage, name, span));
     let arg = directive.arg(0);
     let mut list = |usage| {
         for name in arg.split(':').map(|n| n.trim_start_matches('?')).filter(|n| !n.is_empty()) {
@@ -72,7 +72,7 @@ pub(super) fn written(offers: &mut Vec<CryptoOffer>, directive: &Directive<'_>) 
 /// Adds the defaults of what no directive names. `span` is the tunnel's configuration.
 pub(super) fn defaults(offers: &mut Vec<CryptoOffer>, directives: &[Directive<'_>], facts: Facts, span: Span) {
     let names = |names: &[&str]| directives.iter().any(|d| names.contains(&d.name.as_str()) && !d.args.is_empty());
-    let mut add = |usage, name: &str| offers.push(CryptoOffer { usage, name: name.to_owned(), default: true, span });
+    let mut add = |usage, name: &str| offers.push(CryptoOffer { default: true, ..CryptoOffer::written(usage, name, span) });
     if facts.static_key || facts.no_negotiation {
         if !names(&["cipher"]) {
             add(CryptoUse::Cipher, LEGACY_CIPHER);

@@ -129,21 +129,7 @@ impl Lowering {
         } else {
             TunnelRole::Peer
         };
-        let tunnel = Tunnel {
-            kind: TunnelKind::OpenVpn,
-            role,
-            interface: String::new(),
-            span,
-            addresses: vec![],
-            dns: vec![],
-            listen: None,
-            private_key: None,
-            public_key: None,
-            routes: vec![],
-            peers: vec![],
-            crypto: vec![],
-            settings: vec![],
-        };
+        let tunnel = Tunnel::new(TunnelKind::OpenVpn, role, "", span);
         let ignored = directives.iter().filter(|d| d.name == "ignore-unknown-option").flat_map(|d| d.args.iter().map(|w| w.text.clone()));
         Lowering {
             tunnel,
@@ -409,19 +395,19 @@ impl Lowering {
             let port = remote.port.or(self.transport.remote).or(self.transport.port.map(|p| p.0)).unwrap_or(PORT);
             let protocol = remote.protocol.or(self.transport.protocol.map(|p| p.0)).unwrap_or(UDP);
             let endpoint = Endpoint { host: remote.host, port, protocol, span: remote.span };
-            self.tunnel.peers.push(Peer { endpoint: Some(endpoint), span: remote.whole, ..nobody(remote.whole) });
+            self.tunnel.peers.push(Peer { endpoint: Some(endpoint), span: remote.whole, ..Peer::new(remote.whole) });
         }
         if self.static_key {
             let secret = directives.iter().filter(|d| d.name == "secret").find_map(pem).map(Secret);
             if self.tunnel.peers.is_empty() {
-                self.tunnel.peers.push(nobody(self.tunnel.span));
+                self.tunnel.peers.push(Peer::new(self.tunnel.span));
             }
             self.tunnel.peers.iter_mut().for_each(|p| p.preshared_key = secret);
         }
         if self.per_client {
             let name = reader.file.path.rsplit(['/', '\\']).next().map(str::to_owned).filter(|n| !n.is_empty());
             let span = self.inner.iter().fold(self.tunnel.span, |a, (_, b)| a.to(*b));
-            self.tunnel.peers.push(Peer { name, allowed: std::mem::take(&mut self.inner), ..nobody(span) });
+            self.tunnel.peers.push(Peer { name, allowed: std::mem::take(&mut self.inner), ..Peer::new(span) });
             self.set("client-config", "", self.tunnel.span);
         } else {
             let facts = crypto::Facts {
@@ -472,10 +458,6 @@ impl Lowering {
         let port = port.map_or(PORT, |p| p.0);
         self.tunnel.listen = (port != 0).then_some((protocol, port, span));
     }
-}
-
-fn nobody(span: Span) -> Peer {
-    Peer { name: None, public_key: None, preshared_key: None, endpoint: None, allowed: vec![], keepalive: None, span }
 }
 
 fn set_transport(reader: &mut Reader<'_>, transport: &mut Transport, directive: &Directive<'_>) {

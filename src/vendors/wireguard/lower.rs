@@ -83,21 +83,7 @@ struct Draft {
 
 impl Draft {
     fn new(interface: &str, span: Span, origin: Origin) -> Draft {
-        let tunnel = Tunnel {
-            kind: TunnelKind::WireGuard,
-            role: TunnelRole::Peer,
-            interface: interface.to_owned(),
-            span,
-            addresses: vec![],
-            dns: vec![],
-            listen: None,
-            private_key: None,
-            public_key: None,
-            routes: vec![],
-            peers: vec![],
-            crypto: vec![],
-            settings: vec![],
-        };
+        let tunnel = Tunnel::new(TunnelKind::WireGuard, TunnelRole::Peer, interface, span);
         Draft { tunnel, origin, quick: false, mark: None, hooks: vec![] }
     }
 
@@ -186,15 +172,7 @@ impl Draft {
     }
 
     fn peer(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
-        let mut peer = Peer {
-            name: section.name.clone(),
-            public_key: None,
-            preshared_key: None,
-            endpoint: None,
-            allowed: vec![],
-            keepalive: None,
-            span: section.span,
-        };
+        let mut peer = Peer { name: section.name.clone(), ..Peer::new(section.span) };
         let mut keyed = false;
         for entry in &section.entries {
             let value = entry.value;

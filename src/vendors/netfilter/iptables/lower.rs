@@ -59,15 +59,11 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
                     reader.note(line.span, state, text);
                 }
                 chain.rules.push(Rule {
-                    matcher: lowered.matcher,
                     effects: lowered.effects,
-                    action: lowered.action,
                     log: lowered.log,
-                    enabled: true,
                     comment: lowered.comment,
                     packets: line.packets.or(lowered.packets),
-                    span: line.span,
-                    whole: line.span,
+                    ..Rule::new(lowered.matcher, lowered.action, line.span)
                 });
             }
             reader.device.chains.push(chain);
