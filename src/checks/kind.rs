@@ -109,6 +109,10 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Names of what was judged (devices, people …). Empty: there was nothing to check, which is `unknown`.
     pub considered: Vec<String>,
+    /// Names of devices that the check is about and whose exports are of formats that never show what it asks (how a device is
+    /// administered, say). They are said, and not counted as judged. If nothing was considered and there are some of these, the check is
+    /// not applicable: neither held nor unknown.
+    pub inapplicable: Vec<String>,
     /// A process control: holds by somebody's word.
     pub attested: bool,
     /// Something that keeps the analysis from being complete (a bound was hit), as a sentence.

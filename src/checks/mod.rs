@@ -10,6 +10,8 @@ mod encrypted;
 mod flow;
 mod killswitch;
 mod kind;
+mod management;
+mod objects;
 mod place;
 mod policy;
 mod rule_text;
@@ -32,6 +34,8 @@ pub static KINDS: &[&Kind] = &[
     &encrypted::ENCRYPTED,
     &flow::FLOW,
     &killswitch::KILLSWITCH,
+    &management::MANAGEMENT,
+    &objects::OBJECTS,
     &policy::POLICY,
     &rule_text::RULE_TEXT,
     &rules::RULES,

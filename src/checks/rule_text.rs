@@ -12,7 +12,7 @@ use serde_yaml::Value;
 use super::dates::days_between;
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
 use crate::diag::{Finding, Label};
-use crate::model::{Action, ChainId, Device, Hook, Match, Rule};
+use crate::model::{Action, ChainId, Device, Hook, Match, NatKind, Rule};
 
 /// The kind.
 pub static RULE_TEXT: Kind = Kind { id: "rule-text", page: include_str!("rule-text.md"), parse, schema: body::schema_of::<Aspect> };
@@ -23,6 +23,8 @@ pub static RULE_TEXT: Kind = Kind { id: "rule-text", page: include_str!("rule-te
 enum Aspect {
     /// Every rule that lets something in or through says why.
     Undocumented,
+    /// Every rule that publishes something inside (a port forwarding) says why.
+    Forwards,
     /// No rule is in force after the day on which its comment says that it ends.
     Expired,
 }
@@ -40,6 +42,7 @@ impl Check for RuleText {
             out.considered.push(device.name.clone());
             match self.0 {
                 Aspect::Undocumented => undocumented(device, &mut out),
+                Aspect::Forwards => forwards(device, &mut out),
                 Aspect::Expired => expired(world, device, &mut out),
             }
         }
@@ -63,6 +66,25 @@ fn undocumented(device: &Device, out: &mut Outcome) {
         finding.related = silent.iter().skip(1).take(PLACES - 1).map(|r| Label::new(r.whole, "")).collect();
         finding.count = silent.len() as u32;
         out.findings.push(finding.on(&device.name).about(chain.name.as_str()));
+    }
+}
+
+/// One finding for each rule: there are few, and each publishes something.
+fn forwards(device: &Device, out: &mut Outcome) {
+    // A rule written once may have become several, one for each of its alternatives.
+    let mut seen = BTreeMap::new();
+    for chain in &device.chains {
+        for rule in chain.rules.iter().filter(|r| r.enabled && r.implied.is_none()) {
+            let Action::Nat(to) = &rule.action else { continue };
+            let silent = rule.comment.as_deref().is_none_or(|c| c.trim().is_empty());
+            if !matches!(to.kind, NatKind::Destination) || !silent || seen.insert(rule.whole, ()).is_some() {
+                continue;
+            }
+            let finding =
+                Finding::new(format!("a port forwarding of {} does not say why it is there", chain.name), Label::new(rule.whole, ""));
+            let name = rule.name.as_deref().unwrap_or_default();
+            out.findings.push(finding.on(&device.name).about(format!("forward {} {name} {:?}", chain.name, to.addresses)));
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::source::{FileId, Span};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
+    /// No format of the devices that were read shows what is asked, or none of them has it: nothing is claimed.
+    #[serde(rename = "not-applicable")]
+    NotApplicable,
     /// Proved for every packet and every subject.
     Holds,
     /// A process control whose evidence is named and whose review is in time.
@@ -27,6 +30,7 @@ impl Verdict {
     /// Lower-case word.
     pub fn name(self) -> &'static str {
         match self {
+            Verdict::NotApplicable => "not-applicable",
             Verdict::Holds => "holds",
             Verdict::Attested => "attested",
             Verdict::Overdue => "overdue",
@@ -157,6 +161,8 @@ pub struct CheckResult {
     pub verdict: Verdict,
     /// Names of what it was judged on: devices, people, attestations.
     pub considered: Vec<String>,
+    /// Names of devices that it is about and whose exports never show what it asks.
+    pub inapplicable: Vec<String>,
     /// Names of the zones that it protects.
     pub zones: Vec<String>,
     /// Its findings, sorted.

@@ -73,7 +73,9 @@ impl Report {
         let fails = |c: &CheckResult| {
             let open = c.findings.iter().any(|f| f.severity >= bar && f.waived.is_none());
             // A check that does not hold says so by a finding. Should one be silent, it does not pass for it.
-            let silent = c.findings.is_empty() && c.severity >= bar && !matches!(c.verdict, Verdict::Holds | Verdict::Attested);
+            let silent = c.findings.is_empty()
+                && c.severity >= bar
+                && !matches!(c.verdict, Verdict::Holds | Verdict::Attested | Verdict::NotApplicable);
             open || silent
         };
         if !self.incomplete.is_empty() && !allow_incomplete {
@@ -120,6 +122,7 @@ mod tests {
             refs: vec![],
             verdict,
             considered: vec![],
+            inapplicable: vec![],
             zones: vec![],
             findings: vec![finding],
         };

@@ -60,7 +60,8 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
         let message = format!("`on` names {pattern}, but no device that was read has such a name");
         outcome.findings.push(Finding::unknown(message, here(), vec![]).about(format!("on {pattern}")));
     }
-    if outcome.considered.is_empty() && !outcome.attested && outcome.findings.is_empty() {
+    let not_applicable = outcome.considered.is_empty() && outcome.findings.is_empty() && !outcome.inapplicable.is_empty();
+    if outcome.considered.is_empty() && !outcome.attested && outcome.findings.is_empty() && !not_applicable {
         let message = "there was nothing to check: no device or person that was read is concerned";
         outcome.findings.push(Finding::unknown(message, here(), vec![]).about("nothing to check"));
     }
@@ -68,7 +69,11 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
         finding.check.clone_from(&spec.id);
         finding.severity = spec.severity;
     }
-    let verdict = if outcome.attested { Verdict::Attested } else { Verdict::Holds };
+    let verdict = match (outcome.attested, not_applicable) {
+        (true, _) => Verdict::Attested,
+        (false, true) => Verdict::NotApplicable,
+        (false, false) => Verdict::Holds,
+    };
     let result = CheckResult {
         id: spec.id.clone(),
         title: spec.title.clone(),
@@ -80,6 +85,7 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
         refs: spec.refs.clone(),
         verdict,
         considered: outcome.considered,
+        inapplicable: outcome.inapplicable,
         zones: entry.check.zones(),
         findings: outcome.findings,
     };
@@ -97,7 +103,7 @@ fn settle(check: &mut CheckResult) {
         Verdict::Violated => 0,
         Verdict::Overdue => 1,
         Verdict::Unknown => 2,
-        Verdict::Attested | Verdict::Holds => 3,
+        Verdict::Attested | Verdict::Holds | Verdict::NotApplicable => 3,
     };
     check.findings.sort_by(|a, b| {
         let key = |f: &Finding| (rank(f.verdict), f.waived.is_some());
@@ -106,6 +112,8 @@ fn settle(check: &mut CheckResult) {
     check.findings.dedup();
     check.considered.sort();
     check.considered.dedup();
+    check.inapplicable.sort();
+    check.inapplicable.dedup();
     if let Some(worst) = check.findings.iter().map(|f| f.verdict).max() {
         check.verdict = check.verdict.max(worst);
     }
@@ -124,6 +132,7 @@ fn scrub(report: &mut Report, redactor: &Redactor) {
     }
     for check in &mut report.checks {
         check.considered.iter_mut().for_each(clean);
+        check.inapplicable.iter_mut().for_each(clean);
         for finding in &mut check.findings {
             clean(&mut finding.message);
             clean(&mut finding.subject);

@@ -57,6 +57,7 @@ struct ByVerdict {
     unknown: usize,
     attested: usize,
     overdue: usize,
+    not_applicable: usize,
 }
 
 #[derive(Serialize)]
@@ -95,6 +96,7 @@ struct Check<'a> {
     fix: &'a str,
     refs: &'a [String],
     considered: &'a [String],
+    not_shown_by: &'a [String],
     zones: &'a [String],
     findings: Vec<FindingDoc<'a>>,
 }
@@ -202,6 +204,7 @@ fn summary(view: &View<'_>) -> Summary {
             unknown: of(Verdict::Unknown),
             attested: of(Verdict::Attested),
             overdue: of(Verdict::Overdue),
+            not_applicable: of(Verdict::NotApplicable),
         },
     }
 }
@@ -222,6 +225,7 @@ fn check<'a>(lines: &Lines<'a>, check: &'a CheckResult) -> Check<'a> {
         fix: &check.fix,
         refs: &check.refs,
         considered: &check.considered,
+        not_shown_by: &check.inapplicable,
         zones: &check.zones,
         findings: check.findings.iter().map(|f| finding(lines, f)).collect(),
     }

@@ -14,6 +14,7 @@ const DEVICES: usize = 12;
 /// What became of a check, or of it on one device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
+    NotApplicable,
     Holds,
     Attested,
     Waived,
@@ -29,12 +30,13 @@ impl Fate {
             (_, Verdict::Overdue) => Fate::Overdue,
             (_, Verdict::Unknown) => Fate::Unknown,
             (_, Verdict::Violated) => Fate::Fails,
-            (_, Verdict::Holds | Verdict::Attested) => Fate::Holds,
+            (_, Verdict::NotApplicable | Verdict::Holds | Verdict::Attested) => Fate::Holds,
         }
     }
 
     fn of_check(check: &CheckResult) -> Fate {
         let base = match check.verdict {
+            Verdict::NotApplicable => Fate::NotApplicable,
             Verdict::Attested => Fate::Attested,
             Verdict::Unknown if check.findings.is_empty() => Fate::Unknown,
             _ => Fate::Holds,
@@ -44,13 +46,14 @@ impl Fate {
 }
 
 /// Columns of the table of checks.
-const COLUMNS: [(&str, Fate); 6] = [
+const COLUMNS: [(&str, Fate); 7] = [
     ("hold", Fate::Holds),
     ("fail", Fate::Fails),
     ("unknown", Fate::Unknown),
     ("attested", Fate::Attested),
     ("overdue", Fate::Overdue),
     ("waived", Fate::Waived),
+    ("not shown", Fate::NotApplicable),
 ];
 
 /// Appends the tables and the last line.
@@ -64,6 +67,7 @@ pub(super) fn write(out: &mut String, view: &View<'_>) {
     if !report.devices.is_empty() {
         devices(out, view);
     }
+    not_shown(out, view);
     out.push('\n');
     let _ = writeln!(out, "{}", last_line(view));
 }
@@ -154,6 +158,31 @@ fn table(out: &mut String, head: &str, checks: &[CheckResult], names: impl Fn(&C
     }
     if more > 0 {
         let _ = writeln!(out, "  and {more} more");
+    }
+}
+
+/// Says which checks could not look at which devices, because no export of these shows what they ask.
+fn not_shown(out: &mut String, view: &View<'_>) {
+    let mut by_devices: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
+    for check in view.report.checks.iter().filter(|c| !c.inapplicable.is_empty()) {
+        by_devices.entry(&check.inapplicable).or_default().push(&check.id);
+    }
+    if by_devices.is_empty() {
+        return;
+    }
+    out.push('\n');
+    for (devices, checks) in by_devices {
+        let more = devices.len().saturating_sub(DEVICES);
+        let mut names = devices.iter().take(DEVICES).map(|d| Untrusted(d).to_string()).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            names += &format!(" and {more} more");
+        }
+        let _ = writeln!(
+            out,
+            "  not shown by any export of {names}: what {} {}",
+            checks.join(", "),
+            if checks.len() == 1 { "asks" } else { "ask" }
+        );
     }
 }
 

@@ -318,6 +318,7 @@ mod tests {
             refs: vec![],
             verdict: Verdict::Violated,
             considered: vec!["edge".into()],
+            inapplicable: vec![],
             zones: vec!["office".into()],
             findings,
         }

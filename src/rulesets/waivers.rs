@@ -136,6 +136,7 @@ pub(super) fn own_result(
         zones: Vec::new(),
         verdict: if findings.is_empty() { Verdict::Holds } else { Verdict::Violated },
         considered,
+        inapplicable: Vec::new(),
         findings,
     }
 }
