@@ -65,6 +65,8 @@ struct Loader<'a> {
     errors: Vec<BaselineError>,
     out: Baseline,
     names: Names,
+    /// Checks of rulesets by id, as written.
+    of_rulesets: BTreeMap<String, Value>,
     /// Ids of checks with where they are written.
     ids: BTreeMap<String, Span>,
     attested: BTreeMap<String, Attested>,
@@ -81,6 +83,7 @@ impl<'a> Loader<'a> {
             errors: Vec::new(),
             out: Baseline::default(),
             names: Names::default(),
+            of_rulesets: BTreeMap::new(),
             ids: BTreeMap::new(),
             attested: BTreeMap::new(),
             each: Vec::new(),

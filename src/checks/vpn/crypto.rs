@@ -1,10 +1,11 @@
 //! Weak cryptography, offered, accepted or in force by default.
 
+use super::standards::Standard;
 use super::{Run, Weak, is_static_key};
 use crate::checks::body::OneOrMany;
 use crate::checks::select::matches;
 use crate::diag::{Finding, Label};
-use crate::model::{CryptoOffer, CryptoUse, TunnelKind};
+use crate::model::{CryptoLayer, CryptoOffer, CryptoUse, Tunnel, TunnelKind};
 
 /// Ciphers with blocks of 64 bits (SWEET32, CVE-2016-2183), stream ciphers that are broken, and none at all.
 const CIPHERS: &[&str] = &["BF-*", "DES-*", "DES", "3DES*", "RC2-*", "RC4*", "RC5-*", "CAST5-*", "IDEA-*", "NONE", "NULL"];
@@ -17,6 +18,9 @@ const TLS_VERSIONS: &[&str] = &["1.0", "1.1"];
 /// No encryption, no authentication, export strength, and what RFC 9325 section 4.1 forbids.
 const TLS_CIPHERS: &[&str] =
     &["*NULL*", "*EXP*", "*RC4*", "*RC2*", "*DES*", "*MD5*", "*ANON*", "ADH-*", "AECDH-*", "*IDEA*", "LOW", "*SEED*"];
+/// Passwords in the clear, challenges that can be guessed offline (MS-CHAP: RFC 2759 with DES, broken in 2012), or nothing at all. Inside TLS or
+/// EAP they go by other names (`EAP-MSCHAPV2`).
+const AUTHENTICATION: &[&str] = &["NONE", "PAP", "CHAP", "MSCHAP", "MSCHAPV1", "MSCHAPV2"];
 /// NIST SP 800-57 part 1, revision 5: less than 112 bits of security below this.
 const DH_BITS: u32 = 2048;
 
@@ -30,10 +34,11 @@ pub(super) struct Profile {
     dh_bits: u32,
     tls_versions: Vec<String>,
     tls_ciphers: Vec<String>,
+    standard: Option<Standard>,
 }
 
 impl Profile {
-    pub fn new(weak: Option<&Weak>) -> Profile {
+    pub fn new(weak: Option<&Weak>, standard: Option<Standard>) -> Profile {
         let weak = weak.cloned().unwrap_or_default();
         let list = |own: Option<OneOrMany<String>>, default: &[&str]| match own {
             Some(own) => own.0.iter().map(|s| s.to_ascii_uppercase()).collect(),
@@ -47,6 +52,7 @@ impl Profile {
             dh_bits: weak.dh_bits_below.unwrap_or(DH_BITS),
             tls_versions: list(weak.tls_versions, TLS_VERSIONS),
             tls_ciphers: list(weak.tls_ciphers, TLS_CIPHERS),
+            standard,
         }
     }
 
@@ -60,6 +66,12 @@ impl Profile {
             // sound (openvpn(8), `--auth`).
             CryptoUse::Digest if aead_only && !self.own_digests && (offer.default || name == "SHA1") => None,
             CryptoUse::Digest if any(&self.digests) => Some(format!("digest {name}")),
+            CryptoUse::Prf if any(&self.digests) => Some(format!("pseudo-random function {name}")),
+            CryptoUse::KeyExchange if name == "NONE" => Some("no perfect forward secrecy".into()),
+            // RFC 9395 moves IKEv1 to historic; in aggressive mode a passive listener can guess the pre-shared key offline (NIST SP
+            // 800-77r1, section 3.1).
+            CryptoUse::IkeVersion if name != "2" => Some(format!("IKE version {}", name.replace("-AGGRESSIVE", " in aggressive mode"))),
+            CryptoUse::Authentication if AUTHENTICATION.contains(&name.as_str()) => Some(format!("authentication by {name} alone")),
             CryptoUse::KeyExchange => {
                 let bits = name.strip_prefix("DH-").and_then(|b| b.parse::<u32>().ok());
                 (any(&self.groups) || bits.is_some_and(|b| b < self.dh_bits)).then(|| format!("key exchange {name}"))
@@ -77,20 +89,31 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
     for (device, tunnel) in run.tunnels(|_| true) {
         // WireGuard has one set of algorithms (Curve25519, ChaCha20-Poly1305, BLAKE2s), and nothing to negotiate.
         if tunnel.kind == TunnelKind::WireGuard {
+            if profile.standard.is_some() {
+                let label = run.head(tunnel.span, "");
+                let message = "WireGuard's algorithms (Curve25519, ChaCha20-Poly1305, BLAKE2s) are in none of the published profiles";
+                run.say(device, tunnel.title(), Finding::new(message, label));
+            }
             continue;
         }
-        let mut ciphers = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Cipher).peekable();
-        let aead_only = ciphers.peek().is_some() && ciphers.all(|o| o.name.ends_with("-GCM") || o.name.ends_with("-POLY1305"));
+        if let Some(why) = broken(tunnel.kind) {
+            let label = run.head(tunnel.span, "");
+            let mut finding = Finding::new(why, label);
+            finding.fix = Some("Use IPsec with IKEv2, WireGuard or OpenVPN instead.".into());
+            run.say(device, tunnel.title(), finding);
+        }
         for offer in &tunnel.crypto {
-            let Some(what) = profile.weak(offer, aead_only) else { continue };
+            let aead_only = aead_only(tunnel, offer.layer);
+            let known = profile.weak(offer, aead_only);
+            let Some(what) = known.or_else(|| profile.standard?.against(offer, aead_only)) else { continue };
             let (message, label) = if offer.default {
                 (format!("{what} is in force: nothing else is written, and it is the default"), run.head(offer.span, ""))
             } else {
                 (format!("{what} is offered"), Label::new(offer.span, ""))
             };
             let mut finding = Finding::new(message, label);
-            finding.fix = Some(fix(offer.usage).into());
-            run.say(device, format!("{} {what}", tunnel.interface), finding);
+            finding.fix = Some(fix(tunnel.kind, offer.usage).into());
+            run.say(device, format!("{} {what}", tunnel.title()), finding);
         }
         if is_static_key(tunnel)
             && let Some(setting) = tunnel.setting("secret")
@@ -103,7 +126,34 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
     }
 }
 
-fn fix(usage: CryptoUse) -> &'static str {
+/// Whether every cipher that is offered in a layer authenticates by itself, so that no digest is used there.
+fn aead_only(tunnel: &Tunnel, layer: CryptoLayer) -> bool {
+    let mut ciphers = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Cipher && o.layer == layer).peekable();
+    ciphers.peek().is_some() && ciphers.all(|o| ["-GCM", "-CCM", "-POLY1305"].iter().any(|end| o.name.ends_with(end)))
+}
+
+/// Why a protocol protects nothing, whatever is configured.
+fn broken(kind: TunnelKind) -> Option<&'static str> {
+    match kind {
+        TunnelKind::Pptp => Some("PPTP is broken: its keys come from a password that can be guessed offline (RFC 2637, RFC 3078)"),
+        TunnelKind::L2tp => Some("L2TP without IPsec encrypts nothing (RFC 3193)"),
+        _ => None,
+    }
+}
+
+fn fix(kind: TunnelKind, usage: CryptoUse) -> &'static str {
+    if kind != TunnelKind::OpenVpn {
+        return match usage {
+            CryptoUse::Cipher | CryptoUse::KeySize => "Offer AES-256-GCM or AES-128-GCM, and nothing else.",
+            CryptoUse::Digest | CryptoUse::Prf => "Offer SHA-256, SHA-384 or SHA-512, and nothing else.",
+            CryptoUse::KeyExchange => "Offer groups 19, 20 or 21 (elliptic curves), 15 or 16 (3072 and 4096 bits), and nothing else.",
+            CryptoUse::TlsVersion => "Accept TLS 1.2 and 1.3 only.",
+            CryptoUse::TlsCipher => "Accept suites with ECDHE and GCM or CHACHA20-POLY1305 only.",
+            CryptoUse::Compression => "Switch compression off.",
+            CryptoUse::IkeVersion => "Use IKEv2 on both ends.",
+            CryptoUse::Authentication => "Use certificates, or EAP with TLS.",
+        };
+    }
     match usage {
         CryptoUse::Cipher | CryptoUse::KeySize => "Write `data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305` and no other cipher.",
         CryptoUse::Digest => "Write `auth SHA256`.",
@@ -111,8 +161,6 @@ fn fix(usage: CryptoUse) -> &'static str {
         CryptoUse::TlsVersion => "Write `tls-version-min 1.2`.",
         CryptoUse::TlsCipher => "Name suites with ECDHE and GCM or CHACHA20-POLY1305 only, or leave `tls-cipher` out.",
         CryptoUse::Compression => "Leave compression out.",
-        CryptoUse::IkeVersion => "Use IKEv2.",
-        CryptoUse::Prf => "Use a pseudo-random function of SHA-256 or more.",
-        CryptoUse::Authentication => "Use certificates, or EAP with TLS.",
+        CryptoUse::IkeVersion | CryptoUse::Prf | CryptoUse::Authentication => "Use TLS with certificates on both ends.",
     }
 }

@@ -7,6 +7,7 @@ mod keys;
 mod pairing;
 mod routing;
 mod settings;
+mod standards;
 
 use std::collections::BTreeSet;
 
@@ -61,6 +62,8 @@ struct Body {
     aspect: Aspect,
     /// For `crypto`: what is weak, instead of the list that the page shows.
     weak: Option<Weak>,
+    /// For `crypto`: a published profile; whatever it does not allow is weak too.
+    profile: Option<standards::Standard>,
 }
 
 /// Which algorithms are weak: names, `*` stands for anything.
@@ -91,12 +94,15 @@ fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
         body::read(value)?
     } else {
         let aspect: Aspect = body::read(value)?;
-        Body { aspect, weak: None }
+        Body { aspect, weak: None, profile: None }
     };
     if body.weak.is_some() && body.aspect != Aspect::Crypto {
         return Err(BodyError { path: "weak:".into(), message: "only the aspect crypto has a list of what is weak".into() });
     }
-    Ok(Box::new(Vpn { aspect: body.aspect, profile: crypto::Profile::new(body.weak.as_ref()) }))
+    if body.profile.is_some() && body.aspect != Aspect::Crypto {
+        return Err(BodyError { path: "profile:".into(), message: "only the aspect crypto has a profile".into() });
+    }
+    Ok(Box::new(Vpn { aspect: body.aspect, profile: crypto::Profile::new(body.weak.as_ref(), body.profile) }))
 }
 
 struct Vpn {
@@ -120,6 +126,10 @@ impl Check for Vpn {
             Aspect::NoCompression => settings::no_compression(&mut run),
             Aspect::NoDuplicateCn => settings::no_duplicate_cn(&mut run),
             Aspect::ClientIsolation => settings::client_isolation(&mut run),
+        }
+        if self.aspect == Aspect::Crypto && run.considered.is_empty() {
+            // That a VPN is there at all is for `coverage` to ask.
+            run.outcome.inapplicable = run.devices.iter().map(|d| d.name.clone()).collect();
         }
         run.outcome.considered = run.considered.into_iter().map(str::to_owned).collect();
         run.outcome

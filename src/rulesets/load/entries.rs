@@ -196,6 +196,15 @@ impl Loader<'_> {
             }
         }
         for (i, value) in self.items(&document, "checks").iter().enumerate() {
+            // Two rulesets may want the same thing: a check that is the same word for word is one check, of the ruleset named first.
+            let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
+            match self.of_rulesets.get(id) {
+                Some(first) if first == value => continue,
+                Some(_) => {}
+                None => {
+                    self.of_rulesets.insert(id.to_owned(), value.clone());
+                }
+            }
             if let Some(entry) = self.check(&document, &format!("checks[{i}]"), value, Some(&name)) {
                 self.out.checks.push(entry);
             }
