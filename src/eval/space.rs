@@ -79,13 +79,19 @@ pub struct Space {
 impl Space {
     /// Collects the names that the device's rules, interfaces, sets and tunnels use, and `extra` ones (a baseline's).
     pub fn new(device: &Device, extra: &[NamePattern]) -> Space {
+        let mut aliases: HashMap<String, String> = HashMap::new();
+        for interface in device.interfaces.iter().flatten() {
+            for alias in &interface.aliases {
+                aliases.entry(alias.clone()).or_insert_with(|| interface.name.clone());
+            }
+        }
         let mut exact = BTreeSet::new();
         let mut wild = BTreeSet::new();
         let mut add = |p: &NamePattern| {
             if p.wildcard {
                 wild.insert(p.name.clone())
             } else {
-                exact.insert(p.name.clone())
+                exact.insert(aliases.get(&p.name).unwrap_or(&p.name).clone())
             };
         };
         let (mut uses_ct, mut uses_types) = (false, false);
@@ -169,12 +175,6 @@ impl Space {
                 Ranges::from_intervals(own.chain([loopback]).collect())
             })
         };
-        let mut aliases = HashMap::new();
-        for interface in device.interfaces.iter().flatten() {
-            for alias in &interface.aliases {
-                aliases.entry(alias.clone()).or_insert_with(|| interface.name.clone());
-            }
-        }
         let broadcasts = device.interfaces.iter().flatten().flat_map(|i| &i.addresses).filter_map(|a| {
             let (family, _, hi) = prefix_bounds(*a);
             (family == Family::V4 && a.prefix() < 31).then_some(hi)
@@ -251,11 +251,16 @@ impl Space {
         if pattern.wildcard && pattern.name.is_empty() {
             return Ranges::interval(1, Field::Iif.max(Family::V4));
         }
+        let exact = self.aliases.get(&pattern.name).unwrap_or(&pattern.name);
+        let mut called: HashSet<&str> = HashSet::new();
+        if pattern.wildcard {
+            called.extend(self.aliases.iter().filter(|(alias, _)| alias.starts_with(&pattern.name)).map(|(_, name)| name.as_str()));
+        }
         Ranges::from_values(self.names.iter().enumerate().filter_map(|(i, n)| {
             let inside = match (pattern.wildcard, n.wildcard) {
-                (false, false) => n.name == pattern.name,
+                (false, false) => n.name == *exact,
                 (false, true) => false,
-                (true, _) => n.name.starts_with(&pattern.name),
+                (true, _) => n.name.starts_with(&pattern.name) || (!n.wildcard && called.contains(n.name.as_str())),
             };
             inside.then_some(i as u128 + 1)
         }))
@@ -523,5 +528,8 @@ mod tests {
         let space = Space::new(&device(false), &[]);
         assert_eq!(space.interface_number("LAN"), space.interface_number("em1"));
         assert_ne!(space.interface_number("LAN"), space.interface_number("em0"));
+        for pattern in [NamePattern::exact("LAN"), NamePattern::prefix("LA"), NamePattern::prefix("em1")] {
+            assert_eq!(space.interfaces(&pattern).as_single(), Some(space.interface_number("em1")));
+        }
     }
 }
