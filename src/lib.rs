@@ -15,4 +15,5 @@ pub mod pipeline;
 pub mod report;
 pub mod rulesets;
 pub mod source;
+pub mod syntax;
 pub mod vendors;

@@ -1,0 +1,3 @@
+//! Reading tools that several formats share. They know text and spans, and nothing of firewalls.
+
+pub mod xml;
