@@ -1,4 +1,7 @@
-//! What a firewall does with packets in general: default deny, spoofed sources, invalid state, logging, IPv6 against IPv4.
+//! What a firewall does with packets in general: default deny, spoofed sources, invalid state, logging, IPv6 against IPv4, ports that are
+//! published past the rules for input.
+
+mod published;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -61,6 +64,8 @@ enum Aspect {
     DeniedLogged,
     /// IPv6 lets no service in that IPv4 does not.
     V6NoWiderThanV4,
+    /// No container engine leads packets around the rules for input.
+    InputNotBypassed,
 }
 
 enum Asked {
@@ -98,6 +103,7 @@ impl Check for Asked {
                 Asked::Aspect(Aspect::InvalidDropped) => case.each_family(Case::invalid),
                 Asked::Aspect(Aspect::DeniedLogged) => case.each_family(Case::unlogged),
                 Asked::Aspect(Aspect::V6NoWiderThanV4) => case.v6_wider(),
+                Asked::Aspect(Aspect::InputNotBypassed) => case.each_family(Case::published),
             };
             outcome.considered.push(device.name.clone());
             outcome.findings.extend(misnamed_interfaces(world, device));

@@ -151,10 +151,13 @@ impl<'a> World<'a> {
     pub fn analysis(&self, name: &str) -> Option<&Analysis<'a>> {
         let i = self.devices.iter().position(|d| d.name == name)?;
         let cell = self.analyses.of_device.get(i)?;
-        Some(cell.get_or_init(|| {
-            let named = self.zones.iter().flat_map(|z| z.through.iter().chain(z.on.values().flatten())).cloned();
-            Analysis::new(&self.devices[i], &named.collect::<Vec<_>>(), &self.analyses.limits)
-        }))
+        Some(cell.get_or_init(|| self.analysis_of(&self.devices[i])))
+    }
+
+    /// A packet analysis of a device that is not of this world: one of it with some rules changed, for "what if".
+    pub fn analysis_of<'d>(&self, device: &'d Device) -> Analysis<'d> {
+        let named = self.zones.iter().flat_map(|z| z.through.iter().chain(z.on.values().flatten())).cloned();
+        Analysis::new(device, &named.collect::<Vec<_>>(), &self.analyses.limits)
     }
 
     /// A zone by name.

@@ -8,7 +8,7 @@ use super::walk::{Walked, walk};
 use super::{Analysis, Limit, Space, Way};
 use crate::model::{Effect, NatKind, Translation};
 use crate::net::{Family, Ranges};
-use crate::packets::fields::{ABSENT_PORT, ct};
+use crate::packets::fields::{ABSENT_PORT, addr_type, ct};
 use crate::packets::{Cube, Dim, Field, Packet, plausible};
 
 /// How many programs the changes of one way may lead to.
@@ -217,8 +217,10 @@ fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Fami
     }
     let mut out = cube.replaced(Dim::field(address), new, family)?;
     if space.is_matched(kind) {
-        certain &= space.local(family).is_some() && way != Way::Output;
-        out = out.replaced(Dim::field(kind), None, family)?;
+        // What is forwarded is not for this device, so the routing table does not call its destination its own.
+        let forwarded = way == Way::Forward && t.kind == NatKind::Destination;
+        certain &= forwarded || (space.local(family).is_some() && way != Way::Output);
+        out = out.replaced(Dim::field(kind), forwarded.then(|| Ranges::single(addr_type::UNICAST)), family)?;
     }
     let has_ports = cube.field(port).is_none_or(|s| s.as_single() != Some(ABSENT_PORT));
     if has_ports && t.unknown {
