@@ -18,6 +18,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IP_ROUTE,
     &netfilter::IPSET,
     &netfilter::IPTABLES,
+    &netfilter::IPTABLES_LIST,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,

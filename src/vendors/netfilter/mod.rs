@@ -10,6 +10,6 @@ mod sysctl;
 pub use ip_addr::IP_ADDR;
 pub use ip_route::IP_ROUTE;
 pub use ipset::IPSET;
-pub use iptables::IPTABLES;
+pub use iptables::{IPTABLES, IPTABLES_LIST};
 pub use nftables::{NFTABLES, NFTABLES_JSON};
 pub use sysctl::SYSCTL;

@@ -48,7 +48,7 @@ fn decide(file: &SourceFile, evidence: Evidence) -> Family {
 }
 
 /// The family that a file's name speaks for (`rules.v6`, `ip6tables.dump`).
-fn of_name(path: &str) -> Option<Family> {
+pub(super) fn of_name(path: &str) -> Option<Family> {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     if ["ip6", "v6", "rules6", "tables6"].iter().any(|s| name.contains(s)) {
         return Some(Family::V6);

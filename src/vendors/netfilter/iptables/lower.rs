@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::defaults::{DEFAULT_POLICY, TableKind};
 use super::rule::{ChainRef, Context, RuleReader, Shared};
 use super::statements::Table;
-use super::tokens::split;
+use super::tokens::{Token, split};
 use crate::diag::LineState;
-use crate::model::{Action, BaseChain, Chain, ChainId, Hook, NamedSet, NatKind, Policy, Rule, Translation};
+use crate::model::{Action, BaseChain, Chain, ChainId, Hook, Match, NamedSet, NatKind, Policy, Rule, Translation};
 use crate::net::{Family, Ranges};
 use crate::source::Span;
 use crate::vendors::Reader;
@@ -47,10 +47,23 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
             let mut chain = Chain { name: name(table, &lines.name), span: lines.span, rules: Vec::with_capacity(lines.rules.len()) };
             for line in &lines.rules {
                 words.clear();
-                split(&reader.file.text, line.from, line.span.end as usize, line.quoting, &mut words);
+                match line.words.and_then(|w| table.words.get(w as usize)) {
+                    Some(list) => {
+                        let (start, end) = (line.from, line.span.end as usize);
+                        words.extend(list.iter().map(|w| Token { text: w.text.as_str().into(), start, end, quoted: w.value }));
+                    }
+                    None => {
+                        split(&reader.file.text, line.from, line.span.end as usize, line.quoting, &mut words);
+                    }
+                }
                 let context = Context { family: table.family, table: table.kind, span: line.span, chain: &lookup };
                 let shared = Shared { conditions: &mut reader.device.conditions, ordinals: &mut ordinals, flags: &mut flags };
-                let lowered = RuleReader::new(&words, context, shared).read();
+                let mut lowered = RuleReader::new(&words, context, shared).read();
+                if line.hides_interfaces {
+                    let text = format!("the interfaces of rule {} of {}, which are not shown", chain.rules.len() + 1, chain.name);
+                    let hidden = Match::Opaque(reader.device.conditions.intern(&text, line.span));
+                    lowered.matcher = Match::all(vec![lowered.matcher, hidden]);
+                }
                 if let Some(net) = lowered.netmap {
                     netmaps.push((first + i, chain.rules.len(), net));
                 }

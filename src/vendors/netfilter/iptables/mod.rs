@@ -5,6 +5,7 @@
 
 mod defaults;
 mod family;
+mod listing;
 mod lower;
 mod matches;
 mod modules;
@@ -15,6 +16,8 @@ mod targets;
 mod tests;
 mod tokens;
 mod values;
+
+pub use listing::IPTABLES_LIST;
 
 use crate::source::SourceFile;
 use crate::vendors::{Confidence, Detection, Format, Role};

@@ -17,7 +17,17 @@ pub(super) struct Table {
     pub kind: TableKind,
     pub family: Family,
     pub chains: Vec<ChainLines>,
+    /// The words of rules that are not written as commands, see [`RuleLine::words`].
+    pub words: Vec<Vec<Word>>,
     index: HashMap<String, usize>,
+}
+
+/// A word of a command that nobody wrote.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Word {
+    pub text: String,
+    /// It is the value of an option, whatever it looks like.
+    pub value: bool,
 }
 
 /// A chain of a table.
@@ -44,11 +54,20 @@ pub(super) struct RuleLine {
     pub quoting: Quoting,
     /// Packets counted.
     pub packets: Option<u64>,
+    /// Where its words are in [`Table::words`]; `None`: in the text.
+    pub words: Option<u32>,
+    /// It may ask for interfaces that are not shown.
+    pub hides_interfaces: bool,
 }
 
 impl Table {
+    /// An empty table.
+    pub fn new(kind: TableKind, family: Family) -> Table {
+        Table { kind, family, chains: Vec::new(), words: Vec::new(), index: HashMap::new() }
+    }
+
     /// The chain of a name, made if it is not there.
-    fn chain(&mut self, name: &str, span: Span) -> &mut ChainLines {
+    pub fn chain(&mut self, name: &str, span: Span) -> &mut ChainLines {
         let i = match self.index.get(name) {
             Some(i) => *i,
             None => {
@@ -114,6 +133,14 @@ struct Place {
     from: usize,
     quoting: Quoting,
     packets: Option<u64>,
+}
+
+impl Place {
+    /// The command as a rule.
+    fn rule(&self) -> RuleLine {
+        let Place { span, from, quoting, packets, .. } = *self;
+        RuleLine { span, from, quoting, packets, words: None, hides_interfaces: false }
+    }
 }
 
 impl Pass<'_, '_> {
@@ -199,7 +226,7 @@ impl Pass<'_, '_> {
 
     fn table(&mut self, kind: TableKind, family: Family) -> usize {
         self.tables.iter().position(|t| t.kind == kind && t.family == family).unwrap_or_else(|| {
-            self.tables.push(Table { kind, family, chains: Vec::new(), index: HashMap::new() });
+            self.tables.push(Table::new(kind, family));
             self.tables.len() - 1
         })
     }
@@ -290,7 +317,7 @@ impl Pass<'_, '_> {
     }
 
     fn append(&mut self, place: &Place, chain: &str) {
-        let rule = RuleLine { span: place.span, from: place.from, quoting: place.quoting, packets: place.packets };
+        let rule = place.rule();
         let i = self.table(place.table, place.family);
         self.reader.mark(place.span, LineState::Understood);
         let chain = self.tables[i].chain(chain, place.span);
@@ -356,7 +383,7 @@ impl Pass<'_, '_> {
             ("-I", Some(chain)) => {
                 let at = arg(2).and_then(|n| n.parse::<usize>().ok()).unwrap_or(1).saturating_sub(1);
                 self.reader.mark(place.span, LineState::Understood);
-                let rule = RuleLine { span: place.span, from: place.from, quoting: place.quoting, packets: place.packets };
+                let rule = place.rule();
                 let chain = self.tables[table].chain(chain, place.span);
                 chain.deleted = false;
                 if at > chain.rules.len() {
