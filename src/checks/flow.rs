@@ -341,11 +341,18 @@ pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family:
     if switched_off(device, family) {
         return Some(Vec::new());
     }
-    if device.exhaustive || !crate::eval::program::base_chains(device, family, way).is_empty() {
+    // Address translation, and the tables mangle and security of iptables (priorities -150 and 50, `nf_ip_hook_priorities`), say nothing of
+    // what the table filter would: a listing of one table, `iptables -t nat -L`, leaves the others out.
+    let filters = |b: &&crate::model::BaseChain| !b.nat && !matches!(b.priority, -150 | 50);
+    if device.exhaustive || crate::eval::program::base_chains(device, family, way).iter().any(|b| filters(b) && b.hook == way.hook()) {
         return None;
     }
     let text = format!("no {} rules for {} were read", family.name(), way.name());
-    let cause = device_label(device, spec.span, format!("{text}: export them too (ip6tables-save, or nft list ruleset)"));
+    let cause = device_label(
+        device,
+        spec.span,
+        format!("{text}: export them too ({}, or nft list ruleset)", if family == Family::V4 { "iptables-save" } else { "ip6tables-save" }),
+    );
     let finding = Finding::unknown(format!("{}: {text}", device.name), device_label(device, spec.span, ""), vec![cause]);
     Some(vec![finding.on(&device.name).about(format!("{} {text}", device.name))])
 }

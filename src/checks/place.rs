@@ -196,7 +196,9 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
         return Ok(found);
     }
     let Query { way, family, .. } = query;
-    let tcp: Vec<Cube> = Cube::of(Dim::field(Field::Proto), Ranges::single(6), family).into_iter().collect();
+    // Whole packets: a later fragment shows nothing that people know.
+    let tcp = Cube::of(Dim::field(Field::Proto), Ranges::single(6), family);
+    let tcp: Vec<Cube> = tcp.and_then(|c| c.with(Dim::field(Field::Fragment), &Ranges::single(0), family)).into_iter().collect();
     let home = homes(analysis, family, Field::Iif, Field::Src);
     let from = cross(&cross(arriving, &[opening(family)]), &home);
     let to = match way {

@@ -172,7 +172,10 @@ fn uncalled(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     }
     for (i, chain) in device.chains.iter().enumerate() {
         if !reached.contains(&ChainId(i as u32)) && !chain.rules.is_empty() {
-            let message = format!("the {} rules of {} never apply: nothing calls the chain", chain.rules.len(), chain.name);
+            let message = match chain.rules.len() {
+                1 => format!("the rule of {} never applies: nothing calls the chain", chain.name),
+                n => format!("the {n} rules of {} never apply: nothing calls the chain", chain.name),
+            };
             let finding = Finding::new(message, Label::new(chain.span, "")).on(&device.name);
             findings.push(finding.about(format!("{} {}", device.name, chain.name)));
         }

@@ -76,6 +76,13 @@ pub fn plausible(cube: &Cube, family: Family) -> Packet {
         };
         packet.set(field, value);
     }
+    if packet.field(Field::Src) == packet.field(Field::Dst) {
+        // Nobody sends packets to himself through a firewall.
+        let other = if family == Family::V4 { 0xc633_6402 } else { (0x2001_0db8 << 96) | 2 };
+        if cube.field(Field::Dst).is_none_or(|set| set.contains(other)) {
+            packet.set(Field::Dst, other);
+        }
+    }
     for (dim, set) in cube.dims() {
         if let Some(c) = dim.as_condition() {
             packet.set_condition(c, !set.contains(0));
