@@ -87,6 +87,36 @@ fn a_port_published_on_the_loopback_address_is_no_finding() {
 }
 
 #[test]
+fn nothing_reaches_the_loopback_address_from_outside_even_without_a_rule_for_it() {
+    // As Docker wrote it before version 28.
+    let nat = "-A DOCKER -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\n";
+    assert_eq!(of(nat, "", ""), [""; 0]);
+    let addresses = (
+        "ip-addr.txt",
+        "2: eth0: <UP> mtu 1500\n    inet 198.51.100.2/24 scope global eth0\n3: docker0: <UP> mtu 1500\n    inet 172.17.0.1/16 scope global docker0\n",
+    );
+    assert_eq!(said("iptables-save.txt", &docker(nat, "", ""), &[CLOSED_V6, addresses]), [""; 0]);
+}
+
+#[test]
+fn a_port_published_on_one_address_asks_whose_that_is() {
+    let nat = "-A DOCKER -d 198.51.100.2/32 ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\n";
+    let found = of(nat, "", "");
+    assert!(found.len() == 1 && found[0].starts_with("unknown"), "{found:#?}");
+    let addresses = |own: &str| {
+        format!(
+            "2: eth0: <UP> mtu 1500\n    inet {own}/24 scope global eth0\n3: docker0: <UP> mtu 1500\n    inet 172.17.0.1/16 scope global docker0\n"
+        )
+    };
+    let with = |own: &str| {
+        let text = addresses(own);
+        said("iptables-save.txt", &docker(nat, "", ""), &[CLOSED_V6, ("ip-addr.txt", text.as_str())])
+    };
+    assert!(with("198.51.100.2").concat().starts_with("violated"));
+    assert_eq!(with("198.51.100.3"), [""; 0]);
+}
+
+#[test]
 fn a_drop_in_docker_user_closes_it() {
     assert_eq!(of(PUBLISHED, "-A DOCKER-USER -i eth0 -m conntrack --ctstate NEW -j DROP\n", ""), [""; 0]);
     // A drop on another interface does not.

@@ -210,6 +210,7 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
     let (from, to) = (pick(&from, &cross(arriving, &[opening(family)])), pick(&to, deciding));
     let forwarded = if way == Way::Forward { cross(&from, &own_addresses(analysis, family)) } else { Vec::new() };
     let late = cross(arriving, &home);
+    let any = arriving.to_vec();
     // From the most to the least believable (a packet to the device itself that a forwarding rule sends on comes first); the first
     // that a line decides about is taken.
     let tries = [
@@ -219,6 +220,8 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
         (&from, cross(deciding, &tcp)),
         (&late, cross(&to, &tcp)),
         (&late, to),
+        // Packets that open nothing, where no networks are known: better TCP than ICMPv6 in IPv4.
+        (&any, cross(deciding, &tcp)),
     ];
     let mut done = vec![false; found.found.len()];
     for (from, to) in tries {

@@ -97,7 +97,7 @@ impl<'a> Analysis<'a> {
                 _ => format!("rule {} of {}", r + 1, chain.name),
             },
             (Some(chain), None) => format!("policy of {}", chain.name),
-            (None, _) => "no firewall".into(),
+            (None, _) => "the absence of a filter chain".into(),
         }
     }
 }

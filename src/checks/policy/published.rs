@@ -4,7 +4,7 @@
 //! network that is what a port forwarding is for. On a host whose input chain is closed it is what nobody expects. What tells the two
 //! apart is who wrote the translation, see [`engine_chain`] and [`container_bridge`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Case;
 use crate::checks::flow::unexported;
@@ -19,6 +19,9 @@ use crate::packets::{Cube, Dim, Field, Packet};
 
 /// Pieces of one translation that are looked at for a packet. Any of them shows it.
 const MOST_PIECES: usize = 64;
+
+/// A translation that asks for no more destinations than this names addresses.
+const NAMED: u128 = 1 << 16;
 
 /// Chain and table of a chain's name in the model: `ip6 nat/DOCKER`, `ip docker-bridges/nat-PREROUTING`.
 fn parts(name: &str) -> (&str, &str) {
@@ -168,6 +171,9 @@ impl Case<'_, '_> {
 
         let bare = without_permissions(self.device);
         let unasked = self.world.analysis_of(&bare);
+        let loopback = if family == Family::V4 { Ranges::interval(0x7f00_0000, 0x7fff_ffff) } else { Ranges::single(1) };
+        // Translations of some addresses, of which nobody knows whether they are the device's own.
+        let mut named: BTreeSet<Line> = BTreeSet::new();
         let mut by_rule: BTreeMap<Line, (Vec<Cube>, Vec<Cube>)> = BTreeMap::new();
         for p in passing(&unasked, Query::new(Way::Forward, family, Want::Accepted), &arriving, &[Cube::any()])? {
             let translation = p.via.iter().rev().copied().find(|l| rule_at(self.device, *l).is_some_and(|r| leads_elsewhere(&r.action)));
@@ -176,16 +182,22 @@ impl Case<'_, '_> {
             if !to_container && !engine_chain(&self.device.chain(line.chain).name) {
                 continue;
             }
+            // The kernel takes nothing for the loopback network from another interface (martian destinations, `ip_route_input_slow`; RFC 4291).
             let own = match self.analysis.space.local(family) {
-                Some(own) => p.arriving.with(Dim::field(Field::Dst), own, family),
-                None => Some(p.arriving),
+                Some(own) => own.minus(&loopback),
+                None if p.arriving.field(Field::Dst).is_some_and(|d| !d.minus(&loopback).is_empty() && d.count() <= NAMED) => {
+                    named.insert(line);
+                    continue;
+                }
+                None => loopback.complement(family.max_address()),
             };
-            let Some(own) = own else { continue };
+            let Some(own) = p.arriving.with(Dim::field(Field::Dst), &own, family) else { continue };
             let (refused, doubtful) = by_rule.entry(line).or_default();
             refused.extend(without(std::slice::from_ref(&own), &let_in, family));
             doubtful.push(own);
         }
-        let mut out = Vec::new();
+        named.retain(|l| !by_rule.contains_key(l));
+        let mut out: Vec<Finding> = named.into_iter().map(|l| self.perhaps_own(l, family)).collect();
         let mut kept_out: Option<Vec<(Cube, Vec<u32>)>> = None;
         for (line, (refused, all)) in by_rule {
             if let Some(finding) = self.published_by(line, &refused, &host, family)? {
@@ -294,6 +306,15 @@ impl Case<'_, '_> {
                  asked before those of the container engine."
             )
         }
+    }
+
+    fn perhaps_own(&self, line: Line, family: Family) -> Finding {
+        let at = format!("{} publishes the port", self.analysis.line_words(line));
+        let label = label(self.analysis, line, self.spec.span, at);
+        let cause = Label::new(label.span, "the device's own addresses are not known: export `ip addr` too");
+        let text = format!("whether a port that is published is one of {} itself is not known ({})", self.device.name, family.name());
+        let finding = Finding::unknown(text, label, vec![cause]).on(&self.device.name);
+        finding.about(format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line)))
     }
 
     fn perhaps(&self, line: Line, turns: &[u32], host: &Analysis<'_>, family: Family) -> Finding {
