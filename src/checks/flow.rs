@@ -12,7 +12,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, s
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
-use crate::model::{Device, Match};
+use crate::model::{Device, Hook, Match};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::{Cube, Dim, Field};
 
@@ -225,7 +225,7 @@ fn asks_for_service(analysis: &Analysis<'_>, line: Line) -> bool {
 /// The devices that stand in the way of the flow, and the ways through them.
 pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
     let chosen = select::devices(world, spec).into_iter();
-    let chosen = chosen.filter(|d| d.has_filter() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
+    let chosen = chosen.filter(|d| d.filter_is_known() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
     let chosen: Vec<&Device> = chosen.collect();
     if to == "firewall" {
         return chosen.into_iter().map(|d| (d, vec![Way::Input])).collect();
@@ -352,16 +352,25 @@ pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family:
 
 /// Whether the device does not speak the family at all.
 pub(super) fn switched_off(device: &Device, family: Family) -> bool {
-    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "1");
-    family == Family::V6 && off("net.ipv6.conf.all.disable_ipv6")
+    let all = "net.ipv6.conf.all.disable_ipv6";
+    // What is written to "all" goes to every interface; a later 0 for one of them, or for those to come, switches it on there again
+    // (Documentation/networking/ip-sysctl.rst of the kernel, `disable_ipv6`).
+    let each = device.settings.iter().filter(|s| s.name.starts_with("net.ipv6.conf.") && s.name.ends_with(".disable_ipv6"));
+    let mut others = each.filter(|s| s.name != all && s.name != "net.ipv6.conf.lo.disable_ipv6");
+    family == Family::V6 && device.setting(all) == Some("1") && others.all(|s| device.setting(&s.name) != Some("0"))
 }
 
-/// Whether packets go through the device: it is named as a site's firewall, or has rules for it, and forwarding is not switched off.
+/// Whether packets go through the device: it is named as a site's firewall, has rules for it, translates the sources of what leaves it, or has
+/// forwarding switched on; and forwarding is not switched off.
 pub(super) fn forwards(world: &World<'_>, device: &Device) -> bool {
     let named = world.sites.iter().any(|s| s.devices.contains(&device.name));
-    let rules = device.base_chains.iter().any(|b| b.hook == crate::model::Hook::Forward);
-    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "0");
-    (named || rules) && !(off("net.ipv4.ip_forward") && off("net.ipv6.conf.all.forwarding"))
+    let rules = device.base_chains.iter().any(|b| match b.hook {
+        Hook::Forward => true,
+        Hook::Postrouting => b.nat && !device.chain(b.chain).rules.is_empty(),
+        _ => false,
+    });
+    let switches = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"].map(|name| device.setting(name));
+    (named || rules || switches.contains(&Some("1"))) && switches != [Some("0"), Some("0")]
 }
 
 /// A place in the configuration that stands for a device.

@@ -65,7 +65,7 @@ fn judge(
 ) -> Result<Option<Finding>, Limit> {
     let device = analysis.device;
     let public = if family == Family::V4 { PUBLIC4.clone() } else { PUBLIC6.clone() };
-    let through = clients.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let through = clients.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
     let inner = through.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let outside = inner.complement(Field::Oif.max(family));
     let arriving: Vec<Cube> = Cube::of(Dim::field(Field::Oif), outside, family).into_iter().collect();

@@ -114,6 +114,16 @@ impl Device {
         &self.chains[id.0 as usize]
     }
 
+    /// The value of a setting, by name: of several, the last, as for `sysctl --load`.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|s| s.name == name).map(|s| s.value.trim())
+    }
+
+    /// Whether the packet filter of the device is known: rules of it were read, or an export that shows every one, and there is none.
+    pub fn filter_is_known(&self) -> bool {
+        self.has_filter() || self.exhaustive
+    }
+
     /// Whether any packet filter was read.
     pub fn has_filter(&self) -> bool {
         !self.base_chains.is_empty()

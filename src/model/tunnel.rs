@@ -2,7 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
-use super::Fact;
+use super::{Fact, NamePattern};
 use crate::source::Span;
 
 /// A secret, by the place where it is written. Two secrets are the same when the run's redactor gives their spans the same label; the
@@ -132,6 +132,16 @@ impl Tunnel {
             (Some(name), _) => name,
             (None, "") => self.kind.name(),
             (None, interface) => interface,
+        }
+    }
+
+    /// The interfaces that may be the tunnel's: the one that it names, or whichever of a family is free (`dev tun` of openvpn(8)). `None` where
+    /// the configuration names none: then no interface is known to be the tunnel.
+    pub fn interfaces(&self) -> Option<NamePattern> {
+        match (self.kind, self.interface.as_str()) {
+            (_, "") => None,
+            (TunnelKind::OpenVpn, "tun" | "tap") => Some(NamePattern::prefix(&*self.interface)),
+            (_, name) => Some(NamePattern::exact(name)),
         }
     }
 

@@ -219,7 +219,7 @@ fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback:
     }
     let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };
     let family = Family::V6;
-    let inside = tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let inside = tunnels.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
     let inside = inside.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), inside.complement(Field::Oif.max(family)), family).into_iter().collect();
     let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();
