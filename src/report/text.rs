@@ -161,7 +161,7 @@ impl Page<'_> {
         let on = finding.device.as_deref().filter(|d| !finding.message.contains(*d));
         let on = on.map_or_else(String::new, |d| format!("{}: ", Untrusted(d)));
         let title =
-            level.with_name(name).primary_title(format!("{on}{}", Untrusted(&finding.message))).id(Untrusted(&check.id).to_string());
+            level.with_name(name).primary_title(format!("{on}{}", visible(&finding.message, &mut []))).id(Untrusted(&check.id).to_string());
         let mut group = self.place(title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new()), &finding.primary, true);
         for label in finding.related.iter().take(RELATED) {
             group = self.place(group, label, false);
@@ -194,7 +194,7 @@ impl Page<'_> {
             say.push(("fix here", fix.clone()));
         }
         for (name, text) in &say {
-            group = group.element(Level::NOTE.with_name(*name).message(Untrusted(text).to_string()));
+            group = group.element(Level::NOTE.with_name(*name).message(visible(text, &mut [])));
         }
         // A place and its line are given apart, so that the column is that of the file and not of the shown (redacted) line. The
         // renderer takes them for two places and puts a line of `:::` between them.
@@ -216,7 +216,7 @@ impl Page<'_> {
             return group;
         }
         let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let mut text = Untrusted(&label.text).to_string();
+        let mut text = visible(&label.text, &mut []);
         let last = file.place(label.span.end.saturating_sub(1).max(label.span.start).min(file.text.len() as u32)).line;
         if last > place.line {
             let sep = if text.is_empty() { "" } else { " " };
@@ -283,12 +283,10 @@ fn paragraph(text: &str, indent: usize) -> String {
     let mut column = 0;
     for word in text.split_whitespace() {
         let len = word.chars().count();
-        if column > 0 && column + 1 + len > width {
+        // `::` at the beginning of a line is a command to some build servers: `::/0` stays behind the word before it.
+        if column > 0 && column + 1 + len > width && !word.starts_with("::") {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
-            if word.starts_with("::") {
-                out.push('|');
-            }
             column = 0;
         } else if column > 0 {
             out.push(' ');
@@ -415,6 +413,15 @@ high[no-telnet]: edge: telnet is open to the internet
         let shown = rendered(&text, fleet, false);
         assert_eq!(shown.matches("high[").count(), 1, "{shown}");
         assert!(shown.contains("= also: on 39 other devices: d01, d02, d03, d04, d05, d06, … (--all shows them)"), "{shown}");
+    }
+
+    #[test]
+    fn all_of_ipv6_is_shown_as_it_is_and_begins_no_line() {
+        let text = format!("{} ::/0 and more", "word ".repeat(19));
+        let shown = paragraph(&text, 2);
+        assert!(shown.contains("word ::/0\n  and more"), "{shown}");
+        let finding = |id: &SourceFileId| vec![Finding::new("::/0 is given to two peers", Label::new(Span::new(id.0, 0, 3), "::/0"))];
+        assert!(rendered("tab\n", finding, false).contains("high[no-telnet]: ::/0 is given"));
     }
 
     #[test]
