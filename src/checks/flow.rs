@@ -12,8 +12,8 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, s
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
-use crate::model::{Device, Hook, Match};
-use crate::net::{Family, Ranges, prefix_bounds};
+use crate::model::{Device, Hook, Match, NamePattern};
+use crate::net::{Family, Ranges, parse_cidr, prefix_bounds};
 use crate::packets::{Cube, Dim, Field};
 
 /// The kind.
@@ -23,7 +23,7 @@ pub static FLOW: Kind = Kind { id: "flow", page: include_str!("flow.md"), parse,
 #[derive(Deserialize, JsonSchema, Clone)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// Where from: a zone, `any`, or `untrusted` (the zones that are the internet).
+    /// Where from: a zone, `any`, `untrusted` (the zones that are the internet), or `unnamed` (whatever is in no zone).
     #[serde(default)]
     from: OneOrMany<String>,
     /// Where to: a zone, `any`, or `firewall` (the device itself).
@@ -88,7 +88,7 @@ fn at(list: &OneOrMany<String>, path: &str, i: usize) -> String {
 }
 
 fn zones(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<(), BodyError> {
-    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "untrusted"].contains(&n.as_str())) {
+    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "untrusted", "unnamed"].contains(&n.as_str())) {
         names.zone(name, &at(list, path, i))?;
     }
     Ok(())
@@ -169,11 +169,17 @@ impl Body {
             ("any", Way::Forward) => "what is behind the firewall".to_owned(),
             (zone, _) => zone.to_owned(),
         };
-        let who = match self.from.0.as_slice() {
-            [] => "somebody else".to_owned(),
-            [one] if one == "any" => "anybody".to_owned(),
-            [one] if one == "untrusted" => "the internet".to_owned(),
-            list => list.join(", "),
+        // Of several places the one from which the packet comes.
+        let own = |n: &&String| {
+            let from = sources(world, analysis, &OneOrMany(vec![(*n).clone()]), family, false);
+            from.iter().any(|c| c.contains(&hit.packet))
+        };
+        let who = match self.from.0.iter().find(own).or(self.from.0.first()).map(String::as_str) {
+            None => "somebody else",
+            Some("any") => "anybody",
+            Some("untrusted") => "the internet",
+            Some("unnamed") => "a place that is in no zone",
+            Some(zone) => zone,
         };
         let line = analysis.line_words(hit.line);
         let mut words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
@@ -269,15 +275,32 @@ fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>,
     };
     let mut out = Vec::new();
     for name in &list.0 {
+        if name == "unnamed" {
+            out.extend(unnamed(world, analysis, family));
+            continue;
+        }
         let zones: Vec<&Zone> = if name == "untrusted" { untrusted(world) } else { world.zone(name).into_iter().collect() };
         if zones.is_empty() {
             // No zone is the internet: then every place of which nothing is said is untrusted.
-            let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();
-            out.extend(without(&[Cube::any()], &named, family));
+            out.extend(unnamed(world, analysis, family));
         }
         out.extend(zones.into_iter().flat_map(from));
     }
     out
+}
+
+/// Packets that come from no zone: neither from behind an interface that serves nothing but zones, nor with a source of one. Sources that no
+/// router passes on are left out (RFC 6890, RFC 4291: this host, loopback, link-local, multicast).
+fn unnamed(world: &World<'_>, analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
+    const NEVER4: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
+    const NEVER6: &[&str] = &["::/127", "fe80::/10", "ff00::/8"];
+    let never = if family == Family::V4 { NEVER4 } else { NEVER6 };
+    let never = Ranges::from_intervals(never.iter().filter_map(|s| parse_cidr(s)).map(|(_, lo, hi)| (lo, hi)).collect());
+    let lo = ["lo", "lo0"].iter().fold(Ranges::EMPTY, |s, n| s.or(&analysis.space.interfaces(&NamePattern::exact(*n))));
+    let all = Cube::of(Dim::field(Field::Src), never.complement(family.max_address()), family)
+        .and_then(|c| c.with(Dim::field(Field::Iif), &lo.complement(Field::Iif.max(family)), family));
+    let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();
+    without(all.as_slice(), &named, family)
 }
 
 /// Packets whose source is the zone itself (by interface too, where that is known).

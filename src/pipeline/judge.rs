@@ -26,7 +26,7 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
         }));
         checks.push(check);
     }
-    baseline.conclude(&mut checks, as_of);
+    baseline.conclude(&mut checks, &inventory.devices, as_of);
     for check in &mut checks {
         settle(check);
     }
