@@ -369,7 +369,7 @@ pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family:
     }
     let text = format!("no {} rules for {} were read", family.name(), way.name());
     let cause = device_label(device, spec.span, format!("{text}: export them too (ip6tables-save, or nft list ruleset)"));
-    let finding = Finding::unknown(format!("{}: {text}", device.name), device_label(device, spec.span, ""), vec![cause]);
+    let finding = Finding::unknown(text.clone(), device_label(device, spec.span, ""), vec![cause]);
     Some(vec![finding.on(&device.name).about(format!("{} {text}", device.name))])
 }
 

@@ -64,8 +64,7 @@ impl Check for Body {
 
 /// A command of the tunnel may open or close what the rules that were read do not show.
 fn undecided(device: &Device, first: &Tunnel, part: &Unmodelled, family: Family) -> Finding {
-    let message =
-        format!("whether {} traffic can leave {} outside the VPN depends on a command that is not modelled", family.name(), device.name);
+    let message = format!("whether {} traffic can leave outside the VPN depends on a command that is not modelled", family.name());
     let cause = Label::new(part.span, "it may change the packet filter");
     let finding = Finding::unknown(message, Label::new(part.span, ""), vec![cause]);
     let mut finding = finding.on(&device.name).about(format!("{} {}", device.name, family.name()));
@@ -93,7 +92,7 @@ fn judge(
     let query = Query::new(Way::Output, family, Want::Accepted);
     let found = likely_hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
     let Some(hit) = found.best() else { return Ok(None) };
-    let message = format!("{}: {} traffic leaves outside the VPN when the tunnel does not take it", device.name, family.name());
+    let message = format!("{} traffic leaves outside the VPN when the tunnel does not take it", family.name());
     let line = analysis.line_words(hit.line);
     let place = match analysis.span(hit.line) {
         Some(_) => label(analysis, hit.line, spec.span, format!("{line} lets it out")),

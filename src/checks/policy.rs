@@ -286,9 +286,16 @@ impl Case<'_, '_> {
 
     fn spoofed(&self, family: Family) -> Result<Vec<Finding>, Limit> {
         let Some(outside) = self.outside(family) else {
-            let text = format!("which interface of {} is outside is not known for {}", self.device.name, family.name());
-            let cause = Label::new(self.spec.span, "name it in the baseline: zones: internet: on: { DEVICE: [INTERFACE] }");
-            let finding = Finding::unknown(text, device_label(self.device, self.spec.span, ""), vec![cause]);
+            // Said once where it is so for both families.
+            let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+            let of = if self.outside(other).is_some() { format!(" ({})", family.name()) } else { String::new() };
+            let text = format!("which interface is outside is not known{of}");
+            let cause = Label::new(self.spec.span, "neither the baseline nor a default route says it");
+            let mut finding = Finding::unknown(text, device_label(self.device, self.spec.span, ""), vec![cause]);
+            finding.fix = Some(format!(
+                "Say it in the baseline (`zones: internet: on: {{ {}: INTERFACE }}`), or export `ip route` and `ip -6 route` too.",
+                self.device.name
+            ));
             return Ok(vec![finding.on(&self.device.name).about(format!("{} outside", self.device.name))]);
         };
         let sources = self.impossible_sources(family, &outside);

@@ -32,9 +32,11 @@ pub fn render(view: &View<'_>) -> String {
     let open = |c: &CheckResult| c.findings.iter().filter(|f| f.waived.is_none()).map(|f| f.verdict).max();
     // Stable: checks of one severity stay in the order of the baseline.
     checks.sort_by_key(|c| (open(c).is_none(), std::cmp::Reverse(c.severity), open(c) == Some(Verdict::Unknown)));
+    let (idle, checks): (Vec<&CheckResult>, Vec<&CheckResult>) = checks.into_iter().partition(|c| !view.all && is_idle(c));
     for check in checks {
         page.check(&mut out, check);
     }
+    page.idle(&mut out, &idle);
     if view.list_incomplete {
         for incomplete in &view.report.incomplete {
             let at = incomplete.span.map_or_else(|| Untrusted(&incomplete.path).to_string(), |s| lines.locate(s));
@@ -61,7 +63,27 @@ struct Page<'a> {
     renderer: Renderer,
 }
 
+/// Whether all that a check has to say is that it had nothing to look at.
+fn is_idle(check: &CheckResult) -> bool {
+    check.considered.is_empty() && check.findings.iter().all(|f| f.waived.is_none() && f.is_about_nothing())
+}
+
 impl Page<'_> {
+    /// Checks that had nothing to look at, all in one: each for itself would say the same.
+    fn idle(&self, out: &mut String, checks: &[&CheckResult]) {
+        let Some(worst) = checks.iter().map(|c| c.severity).max() else { return };
+        let name = format!("unknown ({worst})").yellow();
+        let what = counted(checks.len(), "check", "checks");
+        let _ = writeln!(out, "{name}: {what} had nothing to look at: no device or person that was read is concerned");
+        let mut names = String::new();
+        for (i, check) in checks.iter().enumerate() {
+            let _ = write!(names, "{}{}", if i > 0 { ", " } else { "" }, check.id);
+        }
+        let _ = writeln!(out, "  {} {}", "checks:".bold(), paragraph(&names, 10));
+        let fix = "Export what they are about, take their ruleset out of `use:`, or switch them off under `adjust:` with the reason.";
+        let _ = writeln!(out, "  {} {}\n", "fix:".bold(), paragraph(fix, 7));
+    }
+
     fn check(&self, out: &mut String, check: &CheckResult) {
         let waived: Vec<&Finding> = check.findings.iter().filter(|f| f.waived.is_some()).collect();
         let by_device = self.grouped(check);

@@ -87,7 +87,12 @@ pub(super) fn may_hold_secret(command: &str) -> bool {
     words.iter().any(|w| lower.contains(w))
         || (lower.contains("://") && lower.contains('@'))
         || lower.split_whitespace().any(|w| w == "-u" || w == "--user")
-        || command.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).any(super::keys::looks_like_key)
+        || command.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).any(|w| super::keys::looks_like_key(w) || is_long(w))
+}
+
+/// Whether a word is as long as a key, and of the letters of base64: perhaps one that was cut.
+fn is_long(word: &str) -> bool {
+    word.len() >= 40 && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
 }
 
 /// The commands between `;` and `&&`, as words; `$(…)` is one word.
