@@ -218,13 +218,16 @@ fn weak_cryptography_is_found_written_or_by_default() {
         ]
     );
     assert!(
-        judge("", "vpn: { aspect: crypto, weak: { ciphers: AES-128-* } }")[1]
+        judge("tls-version-min 1.2\n", "vpn: { aspect: crypto, weak: { ciphers: AES-128-* } }")[1]
             .contains("cipher AES-128-GCM is in force: nothing else is written")
     );
     // SHA-1, the default, is used by ciphers that do not authenticate by themselves.
-    let cbc = Estate::default().ovpn("c", &format!("{OVPN_CLIENT}data-ciphers AES-256-CBC\n")).judge("", "vpn: crypto");
+    let cbc =
+        Estate::default().ovpn("c", &format!("{OVPN_CLIENT}tls-version-min 1.2\ndata-ciphers AES-256-CBC\n")).judge("", "vpn: crypto");
     assert!(cbc[1].contains("digest SHA1 is in force"), "{cbc:?}");
-    assert_eq!(Estate::default().ovpn("c", OVPN_CLIENT).judge("", "vpn: crypto"), ["c"]);
+    let client = |more: &str| Estate::default().ovpn("c", &format!("{OVPN_CLIENT}{more}")).judge("", "vpn: crypto");
+    assert_eq!(client("tls-version-min 1.2\n"), ["c"]);
+    assert!(client("")[1].contains("unknown 1: TLS 1.0 is accepted if OpenVPN is older than 2.6"));
     assert_eq!(Estate::default().wg("w", &server(&[])).judge("", "vpn: crypto"), ["w"]);
 }
 

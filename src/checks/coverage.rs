@@ -11,7 +11,7 @@ use super::select::worker_devices;
 use super::vpn::is_vpn_client;
 use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
 use crate::diag::{Finding, Label};
-use crate::model::{Device, Hook};
+use crate::model::{BaseChain, Device, Hook, PolicyAction};
 
 /// The kind.
 pub static COVERAGE: Kind = Kind { id: "coverage", page: include_str!("coverage.md"), parse, schema: body::schema_of::<Aspect> };
@@ -82,7 +82,9 @@ fn firewalls_per_site(world: &World<'_>, out: &mut Outcome) {
                 None => format!("nothing was read of {name}"),
                 Some(_) => format!("{name} has no packet filter"),
             };
-            (site.devices.iter().filter(has).map(String::as_str).collect(), site.devices.iter().filter(|n| !has(n)).map(why).collect())
+            // A firewall that is listed twice is one.
+            let once: BTreeSet<&str> = site.devices.iter().filter(has).map(String::as_str).collect();
+            (once.into_iter().collect(), site.devices.iter().filter(|n| !has(n)).map(why).collect())
         };
         if found.len() == site.firewalls as usize {
             continue;
@@ -148,12 +150,18 @@ fn with_files(world: &World<'_>, mut finding: Finding, device: &Device) -> Findi
 
 fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) -> Option<Finding> {
     let Some(device) = device else { return Some(nothing_read(person)) };
-    let guards = |b: &crate::model::BaseChain| !b.nat && matches!(b.hook, Hook::Input | Hook::Output);
-    if device.base_chains.iter().any(guards) {
+    let guards = |b: &&BaseChain| !b.nat && b.hook == Hook::Input;
+    let stops = |b: &BaseChain| {
+        let chain = device.chain(b.chain);
+        chain.rules.iter().any(|r| r.enabled) || !matches!(b.policy.action, PolicyAction::Accept)
+    };
+    if device.base_chains.iter().filter(guards).any(stops) {
         return None;
     }
-    let message = if device.has_filter() {
-        format!("{} has packet-filter rules, but none for what reaches or leaves the device itself", device.name)
+    let message = if device.base_chains.iter().any(|b| guards(&b)) {
+        format!("{} has chains for what reaches it, with no rule in them and the policy accept: that is no firewall", device.name)
+    } else if device.has_filter() {
+        format!("{} has packet-filter rules, but none for what reaches the device itself", device.name)
     } else {
         format!("{} has no host firewall", device.name)
     };
@@ -183,6 +191,11 @@ fn fresh(world: &World<'_>, workers: &Workers, person: &Person, device: Option<&
         return Some(Finding::unknown(message, label.clone(), vec![label]));
     };
     let age = days_between(*exported, world.as_of);
+    if age < -1 {
+        // A day of grace: the export is dated where the device is.
+        let message = format!("{} is dated {exported}, a day that is still to come: when it was exported is not known", device.name);
+        return Some(with_files(world, Finding::unknown(message, label.clone(), vec![label]), device));
+    }
     if age <= limit {
         return None;
     }

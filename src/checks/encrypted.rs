@@ -8,7 +8,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
-use crate::model::NamePattern;
+use crate::model::Tunnel;
 use crate::net::{Family, Ranges};
 use crate::packets::{Cube, Dim, Field};
 
@@ -57,7 +57,7 @@ impl Body {
             return Ok(answer);
         }
         // What comes out of a tunnel was encrypted on the way to this device.
-        let tunnels = analysis.device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface));
+        let tunnels = analysis.device.tunnels.iter().filter_map(Tunnel::interfaces);
         let tunnels = tunnels.chain(world.zones.iter().flat_map(|z| z.through.iter().cloned()));
         let inner = tunnels.fold(Ranges::EMPTY, |s, p| s.or(&analysis.space.interfaces(&p)));
         let outer = inner.complement(Field::Iif.max(family));

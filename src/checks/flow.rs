@@ -12,8 +12,8 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, s
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
-use crate::model::{Device, Match};
-use crate::net::{Family, Ranges, prefix_bounds};
+use crate::model::{Device, Hook, Match, NamePattern};
+use crate::net::{Family, Ranges, parse_cidr, prefix_bounds};
 use crate::packets::{Cube, Dim, Field};
 
 /// The kind.
@@ -23,7 +23,7 @@ pub static FLOW: Kind = Kind { id: "flow", page: include_str!("flow.md"), parse,
 #[derive(Deserialize, JsonSchema, Clone)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// Where from: a zone, `any`, or `untrusted` (the zones that are the internet).
+    /// Where from: a zone, `any`, `untrusted` (the zones that are the internet), or `unnamed` (whatever is in no zone).
     #[serde(default)]
     from: OneOrMany<String>,
     /// Where to: a zone, `any`, or `firewall` (the device itself).
@@ -88,7 +88,7 @@ fn at(list: &OneOrMany<String>, path: &str, i: usize) -> String {
 }
 
 fn zones(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<(), BodyError> {
-    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "untrusted"].contains(&n.as_str())) {
+    for (i, name) in list.0.iter().enumerate().filter(|(_, n)| !["any", "untrusted", "unnamed"].contains(&n.as_str())) {
         names.zone(name, &at(list, path, i))?;
     }
     Ok(())
@@ -169,11 +169,17 @@ impl Body {
             ("any", Way::Forward) => "what is behind the firewall".to_owned(),
             (zone, _) => zone.to_owned(),
         };
-        let who = match self.from.0.as_slice() {
-            [] => "somebody else".to_owned(),
-            [one] if one == "any" => "anybody".to_owned(),
-            [one] if one == "untrusted" => "the internet".to_owned(),
-            list => list.join(", "),
+        // Of several places the one from which the packet comes.
+        let own = |n: &&String| {
+            let from = sources(world, analysis, &OneOrMany(vec![(*n).clone()]), family, false);
+            from.iter().any(|c| c.contains(&hit.packet))
+        };
+        let who = match self.from.0.iter().find(own).or(self.from.0.first()).map(String::as_str) {
+            None => "somebody else",
+            Some("any") => "anybody",
+            Some("untrusted") => "the internet",
+            Some("unnamed") => "a place that is in no zone",
+            Some(zone) => zone,
         };
         let line = analysis.line_words(hit.line);
         let mut words = crate::eval::words::service_words(&hit.decided_as.header_cube(family), family);
@@ -225,7 +231,7 @@ fn asks_for_service(analysis: &Analysis<'_>, line: Line) -> bool {
 /// The devices that stand in the way of the flow, and the ways through them.
 pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
     let chosen = select::devices(world, spec).into_iter();
-    let chosen = chosen.filter(|d| d.has_filter() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
+    let chosen = chosen.filter(|d| d.filter_is_known() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
     let chosen: Vec<&Device> = chosen.collect();
     if to == "firewall" {
         return chosen.into_iter().map(|d| (d, vec![Way::Input])).collect();
@@ -269,15 +275,32 @@ fn sources(world: &World<'_>, analysis: &Analysis<'_>, list: &OneOrMany<String>,
     };
     let mut out = Vec::new();
     for name in &list.0 {
+        if name == "unnamed" {
+            out.extend(unnamed(world, analysis, family));
+            continue;
+        }
         let zones: Vec<&Zone> = if name == "untrusted" { untrusted(world) } else { world.zone(name).into_iter().collect() };
         if zones.is_empty() {
             // No zone is the internet: then every place of which nothing is said is untrusted.
-            let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();
-            out.extend(without(&[Cube::any()], &named, family));
+            out.extend(unnamed(world, analysis, family));
         }
         out.extend(zones.into_iter().flat_map(from));
     }
     out
+}
+
+/// Packets that come from no zone: neither from behind an interface that serves nothing but zones, nor with a source of one. Sources that no
+/// router passes on are left out (RFC 6890, RFC 4291: this host, loopback, link-local, multicast).
+fn unnamed(world: &World<'_>, analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
+    const NEVER4: &[&str] = &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
+    const NEVER6: &[&str] = &["::/127", "fe80::/10", "ff00::/8"];
+    let never = if family == Family::V4 { NEVER4 } else { NEVER6 };
+    let never = Ranges::from_intervals(never.iter().filter_map(|s| parse_cidr(s)).map(|(_, lo, hi)| (lo, hi)).collect());
+    let lo = ["lo", "lo0"].iter().fold(Ranges::EMPTY, |s, n| s.or(&analysis.space.interfaces(&NamePattern::exact(*n))));
+    let all = Cube::of(Dim::field(Field::Src), never.complement(family.max_address()), family)
+        .and_then(|c| c.with(Dim::field(Field::Iif), &lo.complement(Field::Iif.max(family)), family));
+    let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();
+    without(all.as_slice(), &named, family)
 }
 
 /// Packets whose source is the zone itself (by interface too, where that is known).
@@ -353,22 +376,31 @@ pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family:
         spec.span,
         format!("{text}: export them too ({}, or nft list ruleset)", if family == Family::V4 { "iptables-save" } else { "ip6tables-save" }),
     );
-    let finding = Finding::unknown(format!("{}: {text}", device.name), device_label(device, spec.span, ""), vec![cause]);
+    let finding = Finding::unknown(text.clone(), device_label(device, spec.span, ""), vec![cause]);
     Some(vec![finding.on(&device.name).about(format!("{} {text}", device.name))])
 }
 
 /// Whether the device does not speak the family at all.
 pub(super) fn switched_off(device: &Device, family: Family) -> bool {
-    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "1");
-    family == Family::V6 && off("net.ipv6.conf.all.disable_ipv6")
+    let all = "net.ipv6.conf.all.disable_ipv6";
+    // What is written to "all" goes to every interface; a later 0 for one of them, or for those to come, switches it on there again
+    // (Documentation/networking/ip-sysctl.rst of the kernel, `disable_ipv6`).
+    let each = device.settings.iter().filter(|s| s.name.starts_with("net.ipv6.conf.") && s.name.ends_with(".disable_ipv6"));
+    let mut others = each.filter(|s| s.name != all && s.name != "net.ipv6.conf.lo.disable_ipv6");
+    family == Family::V6 && device.setting(all) == Some("1") && others.all(|s| device.setting(&s.name) != Some("0"))
 }
 
-/// Whether packets go through the device: it is named as a site's firewall, or has rules for it, and forwarding is not switched off.
+/// Whether packets go through the device: it is named as a site's firewall, has rules for it, translates the sources of what leaves it, or has
+/// forwarding switched on; and forwarding is not switched off.
 pub(super) fn forwards(world: &World<'_>, device: &Device) -> bool {
     let named = world.sites.iter().any(|s| s.devices.contains(&device.name));
-    let rules = device.base_chains.iter().any(|b| b.hook == crate::model::Hook::Forward);
-    let off = |name: &str| device.settings.iter().any(|s| s.name == name && s.value.trim() == "0");
-    (named || rules) && !(off("net.ipv4.ip_forward") && off("net.ipv6.conf.all.forwarding"))
+    let rules = device.base_chains.iter().any(|b| match b.hook {
+        Hook::Forward => true,
+        Hook::Postrouting => b.nat && !device.chain(b.chain).rules.is_empty(),
+        _ => false,
+    });
+    let switches = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"].map(|name| device.setting(name));
+    (named || rules || switches.contains(&Some("1"))) && switches != [Some("0"), Some("0")]
 }
 
 /// A place in the configuration that stands for a device.

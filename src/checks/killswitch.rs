@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::place::{cross, doubt, label, likely_hits, opening, without, witness};
 use super::vpn::own_kill_switch;
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
-use crate::diag::Finding;
+use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
-use crate::model::{Device, NamePattern, Tunnel, TunnelRole};
+use crate::model::{Device, NamePattern, Tunnel, TunnelRole, Unmodelled};
 use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, parse_addr};
 use crate::packets::{Cube, Dim, Field};
 
@@ -35,8 +35,15 @@ impl Check for Body {
             let (Some(first), Some(analysis)) = (clients.first(), world.analysis(&device.name)) else { continue };
             outcome.considered.push(device.name.clone());
             for family in Family::BOTH {
+                if flow::switched_off(device, family) {
+                    continue;
+                }
+                if let Some(part) = clients.iter().flat_map(|t| &t.unmodelled).find(|u| u.filter) {
+                    outcome.findings.push(undecided(device, first, part, family));
+                    continue;
+                }
                 let own = |t: &&Tunnel| if family == Family::V4 { own_kill_switch(t).v4 } else { own_kill_switch(t).v6 };
-                if flow::switched_off(device, family) || clients.iter().any(|t| own(t).is_some()) {
+                if clients.iter().any(|t| own(t).is_some()) {
                     continue;
                 }
                 if device.has_filter()
@@ -55,6 +62,17 @@ impl Check for Body {
     }
 }
 
+/// A command of the tunnel may open or close what the rules that were read do not show.
+fn undecided(device: &Device, first: &Tunnel, part: &Unmodelled, family: Family) -> Finding {
+    let message = format!("whether {} traffic can leave outside the VPN depends on a command that is not modelled", family.name());
+    let cause = Label::new(part.span, "it may change the packet filter");
+    let finding = Finding::unknown(message, Label::new(part.span, ""), vec![cause]);
+    let mut finding = finding.on(&device.name).about(format!("{} {}", device.name, family.name()));
+    finding.related.push(Label::new(first.span, "the tunnel"));
+    finding.fix = Some("Put the rules into the host firewall and export it, or use the rules that wg-quick(8) gives for `PostUp`.".into());
+    finding
+}
+
 fn judge(
     world: &World<'_>,
     spec: &Spec,
@@ -65,36 +83,35 @@ fn judge(
 ) -> Result<Option<Finding>, Limit> {
     let device = analysis.device;
     let public = if family == Family::V4 { PUBLIC4.clone() } else { PUBLIC6.clone() };
-    let through = clients.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let through = clients.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
     let inner = through.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let outside = inner.complement(Field::Oif.max(family));
     let arriving: Vec<Cube> = Cube::of(Dim::field(Field::Oif), outside, family).into_iter().collect();
     let deciding: Vec<Cube> = Cube::of(Dim::field(Field::Dst), public, family).into_iter().collect();
-    let deciding = without(&deciding, &allowed(device, clients, family), family);
+    let deciding = without(&deciding, &allowed(clients, family), family);
     let query = Query::new(Way::Output, family, Want::Accepted);
     let found = likely_hits(analysis, query, &cross(&arriving, &[opening(family)]), &deciding)?;
     let Some(hit) = found.best() else { return Ok(None) };
-    let message = format!("{}: {} traffic leaves outside the VPN when the tunnel does not take it", device.name, family.name());
+    let message = format!("{} traffic leaves outside the VPN when the tunnel does not take it", family.name());
     let line = analysis.line_words(hit.line);
     let place = match analysis.span(hit.line) {
         Some(_) => label(analysis, hit.line, spec.span, format!("{line} lets it out")),
-        None => crate::diag::Label::new(first.span, "nothing on this device filters what leaves it"),
+        None => Label::new(first.span, "nothing on this device filters what leaves it"),
     };
     let mut finding = Finding::new(message, place).on(&device.name).about(format!("{} {}", device.name, family.name()));
     finding.count = found.count();
     finding.witness = Some(witness(world, analysis, hit, Way::Output, family));
-    finding.related.push(crate::diag::Label::new(first.span, "the tunnel"));
+    finding.related.push(Label::new(first.span, "the tunnel"));
     Ok(Some(doubt(analysis, hit, finding)))
 }
 
 /// What must leave outside the tunnel for it to come up: the tunnel's own packets, and address configuration (DHCP: RFC 2131, RFC 8415).
-pub(super) fn allowed(device: &Device, clients: &[&Tunnel], family: Family) -> Vec<Cube> {
+pub(super) fn allowed(clients: &[&Tunnel], family: Family) -> Vec<Cube> {
     let mut out = Vec::new();
     let ports = |proto: u128, port: Ranges| {
         Cube::of(Dim::field(Field::Proto), Ranges::single(proto), family).and_then(|c| c.with(Dim::field(Field::Dport), &port, family))
     };
     out.extend(ports(17, Ranges::from_values([67, 547])));
-    let _ = device;
     for endpoint in clients.iter().flat_map(|t| &t.peers).filter_map(|p| p.endpoint.as_ref()) {
         let Some(cube) = ports(u128::from(endpoint.protocol), Ranges::single(u128::from(endpoint.port))) else { continue };
         match parse_addr(&endpoint.host) {

@@ -4,7 +4,7 @@ use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
 use crate::eval::flow::{Hit, Hits, MOST_HITS, Query, hits};
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
-use crate::model::{Device, Match, NamePattern};
+use crate::model::{Device, Match, NamePattern, Tunnel};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::ct;
 use crate::packets::{Cube, Dim, Field};
@@ -73,7 +73,7 @@ pub fn misnamed<'z>(device: &Device, zone: &'z Zone) -> Option<&'z NamePattern> 
             }
         });
     }
-    names.extend(device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)));
+    names.extend(device.tunnels.iter().filter_map(Tunnel::interfaces));
     let meets = |a: &NamePattern, b: &NamePattern| a.matches(&b.name) || b.matches(&a.name);
     if device.interfaces.is_none() {
         // Rules need not name every interface. But a name that is one slip away from one of theirs (other than in its number) is
@@ -153,7 +153,7 @@ fn serves_only(device: &Device, zone: &Zone, list: &[NamePattern], family: Famil
 /// Interfaces behind which a place may be of which nothing is known: not the loopback, and not the inside of a tunnel. ("No interface" is among
 /// them: nothing is asked of packets that the device itself sends.)
 fn elsewhere(analysis: &Analysis<'_>, family: Family) -> Ranges {
-    let tunnels = analysis.device.tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)).filter(|p| !p.name.is_empty());
+    let tunnels = analysis.device.tunnels.iter().filter_map(Tunnel::interfaces);
     let not: Vec<NamePattern> = tunnels.chain(["lo", "lo0"].map(NamePattern::exact)).collect();
     numbers(&analysis.space, &not).complement(Field::Iif.max(family))
 }

@@ -12,7 +12,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, body, sel
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want, passing};
 use crate::eval::{Analysis, Limit, Purpose, Way, words};
-use crate::model::{Device, Match};
+use crate::model::{Device, Match, Tunnel};
 use crate::net::{Family, Ranges, parse_cidr, prefix_bounds};
 use crate::packets::fields::ct;
 use crate::packets::{Cube, Dim, Field};
@@ -89,7 +89,7 @@ fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyErr
 impl Check for Asked {
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
-        for device in select::devices(world, spec).into_iter().filter(|d| d.has_filter()) {
+        for device in select::devices(world, spec).into_iter().filter(|d| d.filter_is_known()) {
             let Some(analysis) = world.analysis(&device.name) else { continue };
             let case = Case { world, spec, analysis, device };
             let found = match self {
@@ -114,6 +114,26 @@ impl Check for Asked {
         }
         outcome
     }
+}
+
+/// What rules single out of the values from 0 to `top`: the smallest sets that they name, up to half of all values. Several rules that together
+/// leave hardly anything have the effect of one for everything.
+fn singled_out(mut named: Vec<Ranges>, top: u128) -> Ranges {
+    named.sort_by_key(Ranges::count);
+    let (mut rest, mut intervals) = (top / 2, Vec::new());
+    for set in named {
+        // Sets that overlap are counted twice; this is a matter of taste and not of exactness.
+        let Some(left) = rest.checked_sub(set.count()) else { break };
+        rest = left;
+        intervals.extend_from_slice(set.intervals());
+    }
+    Ranges::from_intervals(intervals)
+}
+
+/// Multicast and broadcast addresses (RFC 5771, RFC 919, RFC 4291).
+fn group_addresses(family: Family) -> Vec<(u128, u128)> {
+    let list = if family == Family::V4 { &["224.0.0.0/4", "255.255.255.255/32"][..] } else { &["ff00::/8"] };
+    list.iter().filter_map(|s| parse_cidr(s)).map(|(_, lo, hi)| (lo, hi)).collect()
 }
 
 /// The widest interval of a set, as a set.
@@ -177,9 +197,18 @@ impl Case<'_, '_> {
         if let Some(answer) = unexported(self.analysis, self.spec, way, family) {
             return Ok(answer);
         }
-        let region = cross(&[self.unmentioned(way, family)], &[unsolicited(family)]);
-        let found = likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])?;
-        let Some(hit) = found.best() else { return Ok(Vec::new()) };
+        let unmentioned = self.unmentioned(way, family);
+        let ask = |cube: Cube| {
+            let region = cross(&[cube], &[unsolicited(family)]);
+            likely_hits(self.analysis, Query::new(way, family, Want::Accepted), &region, &[Cube::any()])
+        };
+        let found = ask(unmentioned.clone())?;
+        let Some(hit) = found.best() else {
+            return match self.somewhere(&unmentioned, way, family) {
+                Some(cube) => Ok(ask(cube)?.best().map(|hit| self.only_there(hit, way, family)).into_iter().collect()),
+                None => Ok(Vec::new()),
+            };
+        };
         let message = format!("{} {} is not denied by default: what no rule singles out passes", family.name(), way.name());
         let mut finding = self.finding(hit, way, family, message, "lets it through");
         if self.analysis.span(hit.line).is_none() {
@@ -188,16 +217,48 @@ impl Case<'_, '_> {
         Ok(vec![finding])
     }
 
+    /// The same packets on whichever interface, where it is not known which one the internet is behind: a rule for one of them may be
+    /// about that one.
+    fn somewhere(&self, unmentioned: &Cube, way: Way, family: Family) -> Option<Cube> {
+        let space = &self.analysis.space;
+        if way == Way::Output || self.outside(family).is_some() {
+            return None;
+        }
+        let tunnels = self.device.tunnels.iter().filter_map(Tunnel::interfaces);
+        let inner = tunnels.fold(Ranges::EMPTY, |s, p| s.or(&space.interfaces(&p)));
+        let set = self.not_loopback(family).minus(&inner);
+        unmentioned.replaced(Dim::field(Field::Iif), Some(set), family)
+    }
+
+    /// Something passes by default on one interface alone.
+    fn only_there(&self, hit: &Hit, way: Way, family: Family) -> Finding {
+        let name = self.analysis.space.interface_name(hit.packet.field(Field::Iif)).unwrap_or_else(|| "one interface".into());
+        let message = format!(
+            "whether {} {} is denied by default depends on what is behind {name}, where everything that no rule singles out passes",
+            family.name(),
+            way.name()
+        );
+        let mut finding = self.finding(hit, way, family, message, "lets it through");
+        finding.verdict = crate::diag::Verdict::Unknown;
+        finding.causes.push(Label::new(finding.primary.span, format!("it depends on whether {name} leads to strangers")));
+        let device = &self.device.name;
+        finding.fix = Some(format!(
+            "Say behind which interface of {device} the internet is (`zones: internet: on: {{ {device}: NAME }}`), export `ip route` too, or \
+             narrow the rule."
+        ));
+        finding
+    }
+
     /// Values that no rule of the device mentions; for interfaces: where the internet is, if that is known.
     fn unmentioned(&self, way: Way, family: Family) -> Cube {
         let fields = [Field::Src, Field::Dst, Field::Proto, Field::Dport, Field::Sport, Field::Iif, Field::Oif];
-        let mut mentioned: Vec<Vec<(u128, u128)>> = vec![Vec::new(); Field::ALL.len()];
+        let mut mentioned: Vec<Vec<Ranges>> = vec![Vec::new(); Field::ALL.len()];
         let mut add = |field: Field, set: &Ranges, top: u128| {
             let other = set.complement(top);
             // "All but 10.0.0.0/8" mentions 10.0.0.0/8.
             let named = if set.count() <= other.count() { set } else { &other };
             if named.count() <= top / 2 {
-                mentioned[field as usize].extend_from_slice(named.intervals());
+                mentioned[field as usize].push(named.clone());
             }
         };
         for rule in self.device.chains.iter().flat_map(|c| &c.rules) {
@@ -219,8 +280,10 @@ impl Case<'_, '_> {
                     Some(set) => set,
                     None => Ranges::single(self.analysis.space.interface_number("\u{0}")),
                 },
+                // What reaches the device bears an address of the device: a rule for that address singles nothing out.
+                Field::Dst if way == Way::Input => widest(&Ranges::from_intervals(group_addresses(family)).complement(top)),
                 // No rule tells these values apart, so the widest stretch of them speaks for all.
-                _ => widest(&Ranges::from_intervals(std::mem::take(&mut mentioned[field as usize])).complement(top)),
+                _ => widest(&singled_out(std::mem::take(&mut mentioned[field as usize]), top).complement(top)),
             };
             cube = cube.with(Dim::field(field), &set, family).unwrap_or(cube);
         }
@@ -229,9 +292,16 @@ impl Case<'_, '_> {
 
     fn spoofed(&self, family: Family) -> Result<Vec<Finding>, Limit> {
         let Some(outside) = self.outside(family) else {
-            let text = format!("which interface of {} is outside is not known for {}", self.device.name, family.name());
-            let cause = Label::new(self.spec.span, "name it in the baseline: zones: internet: on: { DEVICE: [INTERFACE] }");
-            let finding = Finding::unknown(text, device_label(self.device, self.spec.span, ""), vec![cause]);
+            // Said once where it is so for both families.
+            let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+            let of = if self.outside(other).is_some() { format!(" ({})", family.name()) } else { String::new() };
+            let text = format!("which interface is outside is not known{of}");
+            let cause = Label::new(self.spec.span, "neither the baseline nor a default route says it");
+            let mut finding = Finding::unknown(text, device_label(self.device, self.spec.span, ""), vec![cause]);
+            finding.fix = Some(format!(
+                "Say it in the baseline (`zones: internet: on: {{ {}: INTERFACE }}`), or export `ip route` and `ip -6 route` too.",
+                self.device.name
+            ));
             return Ok(vec![finding.on(&self.device.name).about(format!("{} outside", self.device.name))]);
         };
         let sources = self.impossible_sources(family, &outside);
@@ -280,7 +350,7 @@ impl Case<'_, '_> {
         }
         // A device with one interface towards everything has no inside.
         let mut out = set.minus(&own);
-        if self.strict_reverse_path(family) {
+        if self.strict_reverse_path(family, outside) {
             for (f, lo, hi, name) in self.device.routes.iter().flatten().filter_map(|r| {
                 let (f, lo, hi) = prefix_bounds(r.to);
                 r.interface.as_ref().map(|i| (f, lo, hi, i))
@@ -295,8 +365,15 @@ impl Case<'_, '_> {
         out
     }
 
-    fn strict_reverse_path(&self, family: Family) -> bool {
-        family == Family::V4 && self.device.settings.iter().any(|s| s.name == "net.ipv4.conf.all.rp_filter" && s.value.trim() == "1")
+    /// Whether the kernel drops on every outside interface what would not be answered through it. The greater of the values for all and for
+    /// the interface counts: 1 is strict, 2 asks only whether there is any way back (Documentation/networking/ip-sysctl.rst, `rp_filter`).
+    fn strict_reverse_path(&self, family: Family, outside: &Ranges) -> bool {
+        let value = |of: &str| self.device.setting(&format!("net.ipv4.conf.{of}.rp_filter")).map(|v| v.parse::<u8>().unwrap_or(0));
+        let interfaces = self.device.interfaces.iter().flatten().map(|i| i.name.as_str());
+        let routes = self.device.routes.iter().flatten().filter_map(|r| r.interface.as_deref());
+        let mut names = interfaces.chain(routes).filter(|n| outside.contains(self.analysis.space.interface_number(n))).peekable();
+        let strict = |name: &str| value("all").max(value(name).or_else(|| value("default"))) == Some(1);
+        family == Family::V4 && names.peek().is_some() && names.all(strict)
     }
 
     fn invalid(&self, family: Family) -> Result<Vec<Finding>, Limit> {

@@ -9,7 +9,9 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
 use crate::diag::{Finding, Label};
 use crate::eval::fates::Fate;
 use crate::eval::{Analysis, Limit, Line};
-use crate::model::{Action, ChainId, Match};
+use crate::model::{Action, ChainId, Device, Match};
+use crate::packets::Field;
+use crate::packets::fields::ct;
 
 /// The kind.
 pub static RULES: Kind = Kind { id: "rules", page: include_str!("rules.md"), parse, schema: body::schema_of::<Body> };
@@ -193,7 +195,7 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     for id in hooked {
         let chain = device.chain(id);
         for (i, rule) in chain.rules.iter().enumerate() {
-            if rule.enabled && rule.implied.is_none() && rule.action == Action::Accept && rule.matcher == Match::Any {
+            if rule.enabled && rule.implied.is_none() && rule.action == Action::Accept && is_everything(&rule.matcher) {
                 let line = Line { chain: id, rule: Some(i as u32) };
                 let message = format!("{} accepts every packet from anywhere to anywhere", analysis.line_words(line));
                 findings.push(
@@ -206,10 +208,42 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rules that refer to what is not there. A set without definition is left to `unknown` where the sets were not exported; a call of an
-/// undefined chain was lowered to an opaque action whose text says so.
+/// Whether a match leaves nothing out but packets of some states: with new connections let in, answers come along.
+fn is_everything(matcher: &Match) -> bool {
+    match matcher {
+        Match::Any => true,
+        Match::Field(Field::Ct, states) => states.contains(ct::NEW),
+        Match::All(parts) => parts.iter().all(is_everything),
+        Match::AnyOf(parts) => parts.iter().any(is_everything),
+        _ => false,
+    }
+}
+
+/// Sets that rules ask and that are defined nowhere: where the export shows everything the firewall would refuse the rule, else the sets were
+/// not exported.
+fn undefined_sets(device: &Device, findings: &mut Vec<Finding>) {
+    let mut said = BTreeSet::new();
+    for rule in device.chains.iter().flat_map(|c| &c.rules) {
+        rule.matcher.walk(&mut |m| {
+            let Match::InSet { set, span, .. } = m else { return };
+            if device.set(set).is_some() || !said.insert(set.clone()) {
+                return;
+            }
+            let label = Label::new(*span, "");
+            let finding = if device.exhaustive {
+                Finding::new(format!("the firewall would refuse these rules: the set {set} is not defined"), label)
+            } else {
+                Finding::unknown(format!("the set {set} was not exported: whether it is there is not known"), label.clone(), vec![label])
+            };
+            findings.push(finding.on(&device.name).about(format!("{} set {set}", device.name)));
+        });
+    }
+}
+
+/// Rules that refer to what is not there. A call of an undefined chain was lowered to an opaque action whose text says so.
 fn invalid(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     let device = analysis.device;
+    undefined_sets(device, findings);
     for chain in &device.chains {
         for rule in &chain.rules {
             if let Action::Opaque(what) = &rule.action

@@ -100,6 +100,9 @@ pub struct Finding {
     pub waived: Option<String>,
 }
 
+/// What the finding of a check is about that had nothing to look at.
+const NOTHING: &str = "nothing to check";
+
 impl Finding {
     /// A violated finding with nothing but what it must have; `check` and `severity` are filled in from the check.
     pub fn new(message: impl Into<String>, primary: Label) -> Finding {
@@ -118,6 +121,17 @@ impl Finding {
             count: 1,
             waived: None,
         }
+    }
+
+    /// The finding of a check that had nothing to look at, `place` being the check: that is no success.
+    pub fn about_nothing(place: Label) -> Finding {
+        let message = "there was nothing to check: no device or person that was read is concerned";
+        Finding::unknown(message, place, vec![]).about(NOTHING)
+    }
+
+    /// Whether it is [`Finding::about_nothing`].
+    pub fn is_about_nothing(&self) -> bool {
+        self.subject == NOTHING && self.verdict == Verdict::Unknown
     }
 
     /// An unknown finding: what it could turn on.

@@ -16,7 +16,8 @@ pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedS
 pub use names::{Named, Names};
 pub use network::{HostSetting, Interface, Route};
 pub use tunnel::{
-    CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute,
+    CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
+    VpnRoute,
 };
 
 use std::collections::HashMap;
@@ -112,6 +113,16 @@ impl Device {
     /// The chain of an id.
     pub fn chain(&self, id: ChainId) -> &Chain {
         &self.chains[id.0 as usize]
+    }
+
+    /// The value of a setting, by name: of several, the last, as for `sysctl --load`.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|s| s.name == name).map(|s| s.value.trim())
+    }
+
+    /// Whether the packet filter of the device is known: rules of it were read, or an export that shows every one, and there is none.
+    pub fn filter_is_known(&self) -> bool {
+        self.has_filter() || self.exhaustive
     }
 
     /// Whether any packet filter was read.

@@ -2,7 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
-use super::Fact;
+use super::{Fact, NamePattern};
 use crate::source::Span;
 
 /// A secret, by the place where it is written. Two secrets are the same when the run's redactor gives their spans the same label; the
@@ -90,6 +90,33 @@ pub struct Tunnel {
     pub second_factor: Option<Fact<bool>>,
     /// Other settings that checks ask for, by the name that the format gives them (`remote-cert-tls`, `PostUp`).
     pub settings: Vec<TunnelSetting>,
+    /// What is not modelled and may change where traffic goes while the tunnel is up.
+    pub unmodelled: Vec<Unmodelled>,
+}
+
+/// A part of a tunnel's configuration that is not modelled (a command that it runs, another routing table), with what it may change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unmodelled {
+    /// Which traffic goes into the tunnel.
+    pub routes: bool,
+    /// What the device's packet filter lets out.
+    pub filter: bool,
+    /// Which name servers are asked.
+    pub names: bool,
+    /// Where it is written.
+    pub span: Span,
+}
+
+impl Unmodelled {
+    /// It may change anything.
+    pub fn anything(span: Span) -> Unmodelled {
+        Unmodelled { routes: true, filter: true, names: true, span }
+    }
+
+    /// It may change routes and nothing else.
+    pub fn routes(span: Span) -> Unmodelled {
+        Unmodelled { routes: true, filter: false, names: false, span }
+    }
 }
 
 /// Traffic between two places inside a tunnel.
@@ -123,6 +150,7 @@ impl Tunnel {
             selectors: vec![],
             second_factor: None,
             settings: vec![],
+            unmodelled: vec![],
         }
     }
 
@@ -132,6 +160,16 @@ impl Tunnel {
             (Some(name), _) => name,
             (None, "") => self.kind.name(),
             (None, interface) => interface,
+        }
+    }
+
+    /// The interfaces that may be the tunnel's: the one that it names, or whichever of a family is free (`dev tun` of openvpn(8)). `None` where
+    /// the configuration names none: then no interface is known to be the tunnel.
+    pub fn interfaces(&self) -> Option<NamePattern> {
+        match (self.kind, self.interface.as_str()) {
+            (_, "") => None,
+            (TunnelKind::OpenVpn, "tun" | "tap") => Some(NamePattern::prefix(&*self.interface)),
+            (_, name) => Some(NamePattern::exact(name)),
         }
     }
 
@@ -264,6 +302,8 @@ pub struct CryptoOffer {
     pub name: String,
     /// Not written, but the default of the software.
     pub default: bool,
+    /// The default of some versions of the software that are in use, and not of others.
+    pub perhaps: bool,
     /// Where it is written, or the tunnel's configuration if it is a default.
     pub span: Span,
 }
@@ -271,7 +311,7 @@ pub struct CryptoOffer {
 impl CryptoOffer {
     /// An algorithm that is written at `span`; the name is put in upper case.
     pub fn written(usage: CryptoUse, name: &str, span: Span) -> CryptoOffer {
-        CryptoOffer { usage, layer: CryptoLayer::Whole, name: name.to_ascii_uppercase(), default: false, span }
+        CryptoOffer { usage, layer: CryptoLayer::Whole, name: name.to_ascii_uppercase(), default: false, perhaps: false, span }
     }
 }
 

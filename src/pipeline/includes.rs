@@ -113,10 +113,14 @@ fn resolve(from: &Found, pattern: &str, most: usize) -> Result<Vec<(PathBuf, Str
     if pattern.is_empty() || pattern.contains('\0') || pattern.starts_with('~') {
         return Err(format!("the include {shown} names no file that can be looked for"));
     }
-    let mut outside = false;
+    let (mut outside, mut looked) = (false, false);
     for base in bases(from, pattern) {
         let found = match base {
-            Some((folder, parts)) => expand(&folder, &parts, most),
+            Some((folder, parts)) => {
+                let certain: Vec<String> = parts.iter().take_while(|p| !p.contains(['*', '?', '['])).cloned().collect();
+                looked |= glob && !expand(&folder, &certain, most).is_empty();
+                expand(&folder, &parts, most)
+            }
             None => {
                 outside = true;
                 continue;
@@ -140,8 +144,11 @@ fn resolve(from: &Found, pattern: &str, most: usize) -> Result<Vec<(PathBuf, Str
     }
     match (outside, glob) {
         (true, _) => Err(format!("the include {shown} leads out of the given folder, and is not read")),
-        // A pattern may match nothing.
-        (false, true) => Ok(Vec::new()),
+        // A pattern may match nothing, but only in a folder that is there: else that was not exported.
+        (false, true) if looked => Ok(Vec::new()),
+        (false, true) => {
+            Err(format!("the folder of the include {shown} was not found inside the given folder: what is in it is not known"))
+        }
         (false, false) => Err(format!("the included file {shown} was not found inside the given folder: what it holds is not known")),
     }
 }

@@ -26,7 +26,7 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
         }));
         checks.push(check);
     }
-    baseline.conclude(&mut checks, as_of);
+    baseline.conclude(&mut checks, &inventory.devices, as_of);
     for check in &mut checks {
         settle(check);
     }
@@ -62,8 +62,7 @@ fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
     }
     let not_applicable = outcome.considered.is_empty() && outcome.findings.is_empty() && !outcome.inapplicable.is_empty();
     if outcome.considered.is_empty() && !outcome.attested && outcome.findings.is_empty() && !not_applicable {
-        let message = "there was nothing to check: no device or person that was read is concerned";
-        outcome.findings.push(Finding::unknown(message, here(), vec![]).about("nothing to check"));
+        outcome.findings.push(Finding::about_nothing(here()));
     }
     for finding in &mut outcome.findings {
         finding.check.clone_from(&spec.id);

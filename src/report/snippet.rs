@@ -101,7 +101,7 @@ static NET: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r#"\$(?:1|2[abxy]?|5|6|7|y|gy|argon2[a-z]*)\$[^\s"']+"#,
         r"[A-Za-z0-9+/]{40,}={0,2}",
-        r#"(?i)(?:pass(?:word|wd|phrase)?|secret|psk|(?:pre-?|pre_)?shared[-_ ]?key|private[-_ ]?key|community|token|api[-_]?key|auth[-_]?key)\b["']?(?:\s*[=:]\s*|\s+)("[^"]*"?|'[^']*'?|\S+)"#,
+        r#"(?i)(?:pass(?:word|wd|phrase)?|pwd?|secret|psk|(?:pre-?|pre_)?shared[-_ ]?key|private[-_ ]?key|community|token|api[-_]?key|auth[-_]?key)\b["']?(?:\s*[=:]\s*|\s+)("[^"]*"?|'[^']*'?|\S+)"#,
     ]
     .iter()
     .filter_map(|r| Regex::new(r).ok())
@@ -113,8 +113,9 @@ fn net(text: &str, marks: &mut [usize]) -> String {
     for regex in NET.iter() {
         for found in regex.captures_iter(text) {
             let Some(hit) = found.get(1).or_else(|| found.get(0)) else { continue };
-            // `<secret 3>` is no secret.
-            if !hit.as_str().starts_with('<') {
+            // `<secret 3>` is no secret, neither as a value nor as a word before one.
+            let label = found.get(0).is_some_and(|all| text[..all.start()].ends_with('<'));
+            if !hit.as_str().starts_with('<') && !label {
                 hits.push((hit.start(), hit.end()));
             }
         }
@@ -176,6 +177,7 @@ mod tests {
             shown("username joe password hunter2 level 5", 0, 8),
             ("username joe password <hidden> level 5".into(), "username".into())
         );
+        assert_eq!(shown("key=<secret 3> x", 15, 16), ("key=<secret 3> x".into(), "x".into()));
         assert_eq!(shown("psk = \"a b c\" x", 14, 15), ("psk = <hidden> x".into(), "x".into()));
         assert_eq!(shown("root:$6$salt$abcdef/ghi:19000", 0, 4), ("root:<hidden>".into(), "root".into()));
         assert_eq!(shown(&"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj".repeat(2), 0, 3).0, "<hidden>");

@@ -32,9 +32,11 @@ pub fn render(view: &View<'_>) -> String {
     let open = |c: &CheckResult| c.findings.iter().filter(|f| f.waived.is_none()).map(|f| f.verdict).max();
     // Stable: checks of one severity stay in the order of the baseline.
     checks.sort_by_key(|c| (open(c).is_none(), std::cmp::Reverse(c.severity), open(c) == Some(Verdict::Unknown)));
+    let (idle, checks): (Vec<&CheckResult>, Vec<&CheckResult>) = checks.into_iter().partition(|c| !view.all && is_idle(c));
     for check in checks {
         page.check(&mut out, check);
     }
+    page.idle(&mut out, &idle);
     if view.list_incomplete {
         for incomplete in &view.report.incomplete {
             let at = incomplete.span.map_or_else(|| Untrusted(&incomplete.path).to_string(), |s| lines.locate(s));
@@ -61,7 +63,27 @@ struct Page<'a> {
     renderer: Renderer,
 }
 
+/// Whether all that a check has to say is that it had nothing to look at.
+fn is_idle(check: &CheckResult) -> bool {
+    check.considered.is_empty() && check.findings.iter().all(|f| f.waived.is_none() && f.is_about_nothing())
+}
+
 impl Page<'_> {
+    /// Checks that had nothing to look at, all in one: each for itself would say the same.
+    fn idle(&self, out: &mut String, checks: &[&CheckResult]) {
+        let Some(worst) = checks.iter().map(|c| c.severity).max() else { return };
+        let name = format!("unknown ({worst})").yellow();
+        let what = counted(checks.len(), "check", "checks");
+        let _ = writeln!(out, "{name}: {what} had nothing to look at: no device or person that was read is concerned");
+        let mut names = String::new();
+        for (i, check) in checks.iter().enumerate() {
+            let _ = write!(names, "{}{}", if i > 0 { ", " } else { "" }, check.id);
+        }
+        let _ = writeln!(out, "  {} {}", "checks:".bold(), paragraph(&names, 10));
+        let fix = "Export what they are about, take their ruleset out of `use:`, or switch them off under `adjust:` with the reason.";
+        let _ = writeln!(out, "  {} {}\n", "fix:".bold(), paragraph(fix, 7));
+    }
+
     fn check(&self, out: &mut String, check: &CheckResult) {
         let waived: Vec<&Finding> = check.findings.iter().filter(|f| f.waived.is_some()).collect();
         let by_device = self.grouped(check);
@@ -161,7 +183,7 @@ impl Page<'_> {
         let on = finding.device.as_deref().filter(|d| !finding.message.contains(*d));
         let on = on.map_or_else(String::new, |d| format!("{}: ", Untrusted(d)));
         let title =
-            level.with_name(name).primary_title(format!("{on}{}", Untrusted(&finding.message))).id(Untrusted(&check.id).to_string());
+            level.with_name(name).primary_title(format!("{on}{}", visible(&finding.message, &mut []))).id(Untrusted(&check.id).to_string());
         let mut group = self.place(title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new()), &finding.primary, true);
         for label in finding.related.iter().take(RELATED) {
             group = self.place(group, label, false);
@@ -194,7 +216,7 @@ impl Page<'_> {
             say.push(("fix here", fix.clone()));
         }
         for (name, text) in &say {
-            group = group.element(Level::NOTE.with_name(*name).message(Untrusted(text).to_string()));
+            group = group.element(Level::NOTE.with_name(*name).message(visible(text, &mut [])));
         }
         // A place and its line are given apart, so that the column is that of the file and not of the shown (redacted) line. The
         // renderer takes them for two places and puts a line of `:::` between them.
@@ -216,7 +238,7 @@ impl Page<'_> {
             return group;
         }
         let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let mut text = Untrusted(&label.text).to_string();
+        let mut text = visible(&label.text, &mut []);
         let last = file.place(label.span.end.saturating_sub(1).max(label.span.start).min(file.text.len() as u32)).line;
         if last > place.line {
             let sep = if text.is_empty() { "" } else { " " };
@@ -283,12 +305,10 @@ fn paragraph(text: &str, indent: usize) -> String {
     let mut column = 0;
     for word in text.split_whitespace() {
         let len = word.chars().count();
-        if column > 0 && column + 1 + len > width {
+        // `::` at the beginning of a line is a command to some build servers: `::/0` stays behind the word before it.
+        if column > 0 && column + 1 + len > width && !word.starts_with("::") {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
-            if word.starts_with("::") {
-                out.push('|');
-            }
             column = 0;
         } else if column > 0 {
             out.push(' ');
@@ -415,6 +435,15 @@ high[no-telnet]: edge: telnet is open to the internet
         let shown = rendered(&text, fleet, false);
         assert_eq!(shown.matches("high[").count(), 1, "{shown}");
         assert!(shown.contains("= also: on 39 other devices: d01, d02, d03, d04, d05, d06, … (--all shows them)"), "{shown}");
+    }
+
+    #[test]
+    fn all_of_ipv6_is_shown_as_it_is_and_begins_no_line() {
+        let text = format!("{} ::/0 and more", "word ".repeat(19));
+        let shown = paragraph(&text, 2);
+        assert!(shown.contains("word ::/0\n  and more"), "{shown}");
+        let finding = |id: &SourceFileId| vec![Finding::new("::/0 is given to two peers", Label::new(Span::new(id.0, 0, 3), "::/0"))];
+        assert!(rendered("tab\n", finding, false).contains("high[no-telnet]: ::/0 is given"));
     }
 
     #[test]

@@ -15,13 +15,13 @@ pub use schema::json_schema;
 pub use shipped::{SHIPPED, Shipped};
 pub use waivers::{Waiver, Waivers, apply_waivers};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use jiff::civil::Date;
 
-use crate::checks::{Analyses, Check, Kind, Service, Site, Spec, Workers, World, Zone};
-use crate::diag::{CheckResult, Finding, Label, Severity};
+use crate::checks::{Analyses, Check, Kind, Service, Site, Spec, Workers, World, Zone, body};
+use crate::diag::{CheckResult, Finding, Label, Severity, Verdict};
 use crate::model::Device;
 use crate::source::{FileId, Limits, Place, Redactor, Sources, Span};
 
@@ -77,6 +77,32 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// Zones that say behind which interface of a device they lie, where no such device was read: a slip of the pen, or a device that is
+    /// missing. Nothing, if there is none.
+    fn unread_devices(&self, devices: &[Device]) -> Option<CheckResult> {
+        let read: HashSet<String> = devices.iter().map(|d| d.name.to_lowercase()).collect();
+        let names = self.zones.iter().flat_map(|z| z.on.keys().map(move |d| (z, d)));
+        let findings = names.filter(|(_, d)| !read.contains(&d.to_lowercase())).map(|(zone, device)| {
+            let hint = body::suggestion(device, devices.iter().map(|d| d.name.as_str()));
+            let message = format!("{} says where it lies on {device}, and no such device was read{hint}", zone.name);
+            let label = Label::new(zone.span, "");
+            Finding::unknown(message, label.clone(), vec![label]).about(format!("{} {device}", zone.name))
+        });
+        let findings: Vec<Finding> = findings.collect();
+        (!findings.is_empty()).then(|| {
+            let result = waivers::own_result(
+                "zones-are-on-known-devices",
+                "Every device of which a zone says where it lies was read",
+                Severity::Info,
+                "What is said of a device that is not there is said of no device: perhaps its name is misspelt, perhaps its export is missing.",
+                "Correct the name under `on:`, or export the device.",
+                self.zones.iter().map(|z| z.name.clone()).collect(),
+                findings,
+            );
+            CheckResult { verdict: Verdict::Unknown, ..result }
+        })
+    }
+
     /// The world that its checks are judged on.
     pub fn world<'a>(
         &self,
@@ -86,12 +112,23 @@ impl Baseline {
         as_of: Date,
         exported: BTreeMap<String, Date>,
     ) -> World<'a> {
+        let names = Spellings::new(devices);
+        let (mut zones, mut sites, mut workers) = (self.zones.clone(), self.sites.clone(), self.workers.clone());
+        workers.iter_mut().flat_map(|w| &mut w.people).for_each(|p| names.settle(&mut p.device));
+        sites.iter_mut().flat_map(|s| &mut s.devices).for_each(|d| names.settle(d));
+        for zone in &mut zones {
+            let settled = |(mut device, interfaces)| {
+                names.settle(&mut device);
+                (device, interfaces)
+            };
+            zone.on = std::mem::take(&mut zone.on).into_iter().map(settled).collect();
+        }
         World {
             devices,
-            zones: self.zones.clone(),
+            zones,
             services: self.services.clone(),
-            sites: self.sites.clone(),
-            workers: self.workers.clone(),
+            sites,
+            workers,
             as_of,
             exported,
             sources,
@@ -101,8 +138,10 @@ impl Baseline {
     }
 
     /// What is to be done with the results of its checks: waivers are applied ([`apply_waivers`]), and what concerns the baseline itself
-    /// (waivers that expired or accept nothing, checks that are switched off) is added as results of its own.
-    pub fn conclude(&self, results: &mut Vec<CheckResult>, as_of: Date) {
+    /// (waivers that expired or accept nothing, checks that are switched off, zones on devices that were not read) is added as results of its
+    /// own.
+    pub fn conclude(&self, results: &mut Vec<CheckResult>, devices: &[Device], as_of: Date) {
+        results.extend(self.unread_devices(devices));
         apply_waivers(results, &self.waivers, as_of);
         if self.switched_off.is_empty() {
             return;
@@ -120,6 +159,32 @@ impl Baseline {
             self.switched_off.iter().map(|off| off.id.clone()).collect(),
             findings.collect(),
         ));
+    }
+}
+
+/// How the devices that were read are spelt: a folder `Anna` is the device of `anna`, unless there is an `anna` too.
+struct Spellings<'d> {
+    exact: HashSet<&'d str>,
+    /// By their lower case; `None` where several have the same.
+    folded: HashMap<String, Option<&'d str>>,
+}
+
+impl<'d> Spellings<'d> {
+    fn new(devices: &'d [Device]) -> Spellings<'d> {
+        let mut folded = HashMap::new();
+        for device in devices {
+            folded.entry(device.name.to_lowercase()).and_modify(|d| *d = None).or_insert(Some(device.name.as_str()));
+        }
+        Spellings { exact: devices.iter().map(|d| d.name.as_str()).collect(), folded }
+    }
+
+    /// Spells a name as the device that it means.
+    fn settle(&self, name: &mut String) {
+        if !self.exact.contains(name.as_str())
+            && let Some(Some(device)) = self.folded.get(&name.to_lowercase())
+        {
+            *name = (*device).to_owned();
+        }
     }
 }
 

@@ -11,8 +11,12 @@ use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, format_interval, parse_addr, 
 use crate::source::Span;
 
 /// Names with a meaning of their own where a zone may stand.
-pub(super) const RESERVED: &[(&str, &str)] =
-    &[("any", "every place"), ("firewall", "the device itself"), ("untrusted", "the internet, and every place of which nothing is said")];
+pub(super) const RESERVED: &[(&str, &str)] = &[
+    ("any", "every place"),
+    ("firewall", "the device itself"),
+    ("untrusted", "the internet"),
+    ("unnamed", "every place that is in no zone"),
+];
 
 /// Reads a zone; `span` is where it is defined.
 pub(super) fn zone(name: &str, value: &Value, span: Span) -> Result<Zone, Vec<BodyError>> {

@@ -1,7 +1,7 @@
 //! Weak cryptography, offered, accepted or in force by default.
 
 use super::standards::Standard;
-use super::{Run, Weak, is_static_key};
+use super::{Run, Weak, is_openvpn, is_server, is_static_key};
 use crate::checks::body::OneOrMany;
 use crate::checks::select::matches;
 use crate::diag::{Finding, Label};
@@ -15,9 +15,10 @@ const DIGESTS: &[&str] = &["NONE", "MD2", "MD4", "MD5", "RSA-MD4", "RSA-MD5", "S
 const GROUPS: &[&str] = &["SECP112*", "SECP128*", "SECP160*", "SECP192*", "PRIME192*", "SECT113*", "SECT131*", "SECT163*", "SECT193*"];
 /// Withdrawn by RFC 8996.
 const TLS_VERSIONS: &[&str] = &["1.0", "1.1"];
-/// No encryption, no authentication, export strength, and what RFC 9325 section 4.1 forbids.
+/// No encryption, no authentication, export strength, what RFC 9325 section 4.1 forbids, and OpenSSL's level without any lower bound
+/// (SSL_CTX_set_security_level(3)).
 const TLS_CIPHERS: &[&str] =
-    &["*NULL*", "*EXP*", "*RC4*", "*RC2*", "*DES*", "*MD5*", "*ANON*", "ADH-*", "AECDH-*", "*IDEA*", "LOW", "*SEED*"];
+    &["*NULL*", "*EXP*", "*RC4*", "*RC2*", "*DES*", "*MD5*", "*ANON*", "ADH-*", "AECDH-*", "*IDEA*", "LOW", "*SEED*", "*SECLEVEL=0*"];
 /// Passwords in the clear, challenges that can be guessed offline (MS-CHAP: RFC 2759 with DES, broken in 2012), or nothing at all. Inside TLS or
 /// EAP they go by other names (`EAP-MSCHAPV2`).
 const AUTHENTICATION: &[&str] = &["NONE", "PAP", "CHAP", "MSCHAP", "MSCHAPV1", "MSCHAPV2"];
@@ -86,6 +87,8 @@ impl Profile {
 }
 
 pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
+    // A client agrees with its server on what both accept: it is the server's least version that counts, if it was read.
+    let alone = run.everywhere(|t| is_server(t) && is_openvpn(t)).is_empty();
     for (device, tunnel) in run.tunnels(|_| true) {
         // WireGuard has one set of algorithms (Curve25519, ChaCha20-Poly1305, BLAKE2s), and nothing to negotiate.
         if tunnel.kind == TunnelKind::WireGuard {
@@ -106,6 +109,17 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
             let aead_only = aead_only(tunnel, offer.layer);
             let known = profile.weak(offer, aead_only);
             let Some(what) = known.or_else(|| profile.standard?.against(offer, aead_only)) else { continue };
+            if offer.perhaps && !(is_server(tunnel) || alone) {
+                continue;
+            }
+            if offer.perhaps {
+                let label = run.head(offer.span, "no `tls-version-min` here");
+                let message = format!("{what} is accepted if OpenVPN is older than 2.6: no least version is written");
+                let mut finding = Finding::unknown(message, label.clone(), vec![label]);
+                finding.fix = Some(fix(tunnel.kind, offer.usage).into());
+                run.say(device, format!("{} {what}", tunnel.title()), finding);
+                continue;
+            }
             let (message, label) = if offer.default {
                 (format!("{what} is in force: nothing else is written, and it is the default"), run.head(offer.span, ""))
             } else {
@@ -114,6 +128,12 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
             let mut finding = Finding::new(message, label);
             finding.fix = Some(fix(tunnel.kind, offer.usage).into());
             run.say(device, format!("{} {what}", tunnel.title()), finding);
+        }
+        if let Some(setting) = tunnel.setting("tls-cert-profile").filter(|s| s.value == "insecure") {
+            // openvpn(8), `--tls-cert-profile`: certificates signed with MD5 and keys of 1024 bits and less pass.
+            let mut finding = Finding::new("certificates of any strength are accepted", Label::new(setting.span, ""));
+            finding.fix = Some("Write `tls-cert-profile preferred`, and replace the certificates that it refuses.".into());
+            run.say(device, format!("{} tls-cert-profile", tunnel.interface), finding);
         }
         if is_static_key(tunnel)
             && let Some(setting) = tunnel.setting("secret")

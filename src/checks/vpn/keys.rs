@@ -102,8 +102,13 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
     // of its ends shows the private part.
     let mut private: BTreeMap<String, Vec<Use<'_>>> = BTreeMap::new();
     let mut shared: BTreeMap<String, Vec<Use<'_>>> = BTreeMap::new();
+    let mut elsewhere: Vec<(&Device, Span)> = Vec::new();
     let redactor = run.world.redactor;
     for (device, tunnel) in run.tunnels(|_| true) {
+        let shown = tunnel.private_key.is_some() || tunnel.public_key.is_some() || tunnel.peers.iter().any(|p| p.preshared_key.is_some());
+        if is_client(tunnel) && matches!(tunnel.kind, TunnelKind::WireGuard | TunnelKind::OpenVpn) && !shown {
+            elsewhere.push((device, tunnel.setting("key").map_or(tunnel.span, |s| s.span)));
+        }
         let label = tunnel.private_key.and_then(|s| redactor.label(s.0).map(|l| (l, s.0)));
         match (&tunnel.public_key, label) {
             (Some((key, span)), label) => {
@@ -155,6 +160,7 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
             }
         }
     }
+    keys_elsewhere(run, &elsewhere);
     for (uses, what) in private.into_values().map(|u| (u, "private key")).chain(shared.into_values().map(|u| (u, "pre-shared key"))) {
         let mut devices: Vec<&str> = uses.iter().map(|u| u.device.name.as_str()).collect();
         devices.sort_unstable();
@@ -169,6 +175,18 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         finding.fix = Some("Make a new key on every device but one (`wg genkey`), and put its public key on the server.".into());
         run.say(uses[0].device, format!("{what} {}", names.join(" ")), finding);
     }
+}
+
+/// Says in one finding whose keys were not read: one for each device would say no more.
+fn keys_elsewhere(run: &mut Run<'_, '_>, clients: &[(&Device, Span)]) {
+    let Some((first, span)) = clients.first() else { return };
+    let mut names: Vec<String> = clients.iter().map(|(d, _)| d.name.clone()).collect();
+    names.dedup();
+    let message = format!("whether others have the VPN keys of {} too is not known: their keys are not in what was read", list(&names));
+    let places = clients.iter().take(6).map(|(d, span)| run.head(*span, format!("the key of {} is elsewhere", d.name))).collect();
+    let mut finding = Finding::unknown(message, run.head(*span, ""), places);
+    finding.fix = Some("Export the files with the keys inside (their text is never shown), or accept this with a waiver.".into());
+    run.say(first, "keys that were not read", finding);
 }
 
 /// Whether these are the two ends of one tunnel, each with the other as its peer: a pre-shared key is theirs in common.

@@ -215,12 +215,12 @@ pub fn is_vpn_client(tunnel: &Tunnel) -> bool {
 pub struct OwnKillSwitch {
     /// For IPv4: wg-quick's `PostUp` with the rule that wg-quick(8) gives.
     pub v4: Option<Span>,
-    /// For IPv6: the same; or OpenVPN's `block-ipv6`, which answers IPv6 packets with an error (openvpn(8)).
+    /// For IPv6: the same. OpenVPN's `block-ipv6` is none: it answers what is routed into the tunnel, and routes nothing there (openvpn(8)).
     pub v6: Option<Span>,
 }
 
 /// The kill switch in a tunnel's own settings.
 pub fn own_kill_switch(tunnel: &Tunnel) -> OwnKillSwitch {
     let at = |name: &str| tunnel.setting(name).map(|s| s.span);
-    OwnKillSwitch { v4: at("kill-switch-v4"), v6: at("kill-switch-v6").or_else(|| at("block-ipv6")).or_else(|| at("push block-ipv6")) }
+    OwnKillSwitch { v4: at("kill-switch-v4"), v6: at("kill-switch-v6") }
 }

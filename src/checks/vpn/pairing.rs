@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::civil::Date;
 
 use super::keys::{list, peer_name};
-use super::{Run, is_client, is_fragment, is_openvpn, is_server};
+use super::{Run, is_client, is_fragment, is_openvpn, is_server, is_static_key};
 use crate::checks::{Person, World};
 use crate::diag::{Finding, Label};
 use crate::model::{Device, Peer, Tunnel, TunnelKind};
@@ -72,17 +72,20 @@ impl<'w> Index<'w> {
 
 pub(super) fn paired(run: &mut Run<'_, '_>) {
     let index = Index::new(run);
-    for (device, tunnel) in run.tunnels(is_client) {
+    // Ends of other protocols are not paired, and so not counted among those that were looked at.
+    let pairs = |t: &Tunnel| matches!(t.kind, TunnelKind::WireGuard | TunnelKind::OpenVpn);
+    for (device, tunnel) in run.tunnels(|t| is_client(t) && pairs(t)) {
         match tunnel.kind {
             TunnelKind::WireGuard => wireguard_client(run, &index, device, tunnel),
             TunnelKind::OpenVpn => openvpn_client(run, device, tunnel),
-            // Ends of other protocols are not paired.
             _ => {}
         }
     }
-    for (device, tunnel) in run.tunnels(is_server) {
-        if tunnel.kind == TunnelKind::WireGuard {
-            tunnel.peers.iter().for_each(|peer| server_peer(run, &index, (device, tunnel), peer));
+    for (device, tunnel) in run.tunnels(|t| is_server(t) && pairs(t)) {
+        match tunnel.kind {
+            TunnelKind::WireGuard => tunnel.peers.iter().for_each(|peer| server_peer(run, &index, (device, tunnel), peer)),
+            TunnelKind::OpenVpn => openvpn_server(run, device, tunnel),
+            _ => {}
         }
     }
     // What an OpenVPN server says about single clients is all that it says of who they are.
@@ -177,6 +180,24 @@ fn openvpn_client(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
         run.say(device, &tunnel.interface, Finding::unknown(message, label, causes));
     }
     // Which certificates a server accepts is in the files of its authority, not in any configuration: the port is all that can be compared.
+}
+
+/// An OpenVPN server accepts every certificate of its authority, unless it wants a file in `client-config-dir` for each client (openvpn(8),
+/// `--ccd-exclusive`): these were looked at as its peers.
+fn openvpn_server(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
+    if is_static_key(tunnel) || (tunnel.setting("ccd-exclusive").is_some() && device.tunnels.iter().any(is_fragment)) {
+        return;
+    }
+    let label = run.head(tunnel.span, "the server");
+    let message =
+        "who can connect was not looked at: the server accepts every certificate of its authority, and these are in no configuration";
+    let mut finding = Finding::unknown(message, label.clone(), vec![label]);
+    finding.fix = Some(
+        "Compare the list of certificates with the roster, and revoke those of leavers (`crl-verify`). With `ccd-exclusive` and a file per client, \
+         exported too, this check can see who may connect."
+            .into(),
+    );
+    run.say(device, format!("{} certificates", tunnel.interface), finding);
 }
 
 /// Judges that a peer of a server belongs to somebody.

@@ -1,12 +1,12 @@
 //! Which traffic a VPN client sends through its tunnel.
 
-use super::{Run, is_client, is_openvpn, is_server, own_kill_switch};
+use super::{Run, is_client, is_fragment, is_openvpn, is_server, own_kill_switch};
 use crate::checks::place::{cross, opening, without};
 use crate::checks::{World, flow, killswitch};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want, hits};
 use crate::eval::{Limit, Way};
-use crate::model::{Device, NamePattern, Tunnel, TunnelKind, VpnRoute};
+use crate::model::{Device, NamePattern, Tunnel, TunnelKind, Unmodelled, VpnRoute};
 use crate::net::{Family, Ranges, format_addresses, parse_cidr, prefix_bounds, to_number};
 use crate::packets::{Cube, Dim, Field};
 use crate::source::Span;
@@ -35,7 +35,17 @@ fn pushed<'w>(run: &Run<'w, '_>, tunnel: &Tunnel) -> Pushed<'w> {
         server.listen.is_some_and(|(protocol, port, _)| ports.clone().any(|p| p == (protocol, port)))
     };
     match run.everywhere(|t| is_server(t) && is_openvpn(t) && listens(t)).as_slice() {
-        [(_, server)] => Pushed::By(server),
+        // What the server says about one client may take back what it pushes to all (openvpn(8), `--push-reset`, `--push-remove`).
+        [(at, server)] => {
+            let mut taken = at.tunnels.iter().filter(|t| is_fragment(t)).flat_map(|t| &t.settings);
+            match taken.find(|s| matches!(s.name.as_str(), "push-reset" | "push-remove")) {
+                Some(s) => Pushed::Unknown(Label::new(
+                    s.span,
+                    "for one client the server takes back what it pushes, and whose that is is not known",
+                )),
+                None => Pushed::By(server),
+            }
+        }
         [] => Pushed::Unknown(Label::new(pull.span, "the server decides, and no server on this port was read")),
         [..] => Pushed::Unknown(Label::new(pull.span, "the server decides, and several that were read listen on this port")),
     }
@@ -82,6 +92,14 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
             Pushed::Unknown(label) => Some(label.clone()),
             _ => None,
         });
+        let unmodelled = |what: fn(&Unmodelled) -> bool| group.iter().flat_map(|(_, t)| &t.unmodelled).find(|u| what(u));
+        if let Some(part) = unmodelled(|u| u.routes) {
+            let message = "which traffic the VPN takes depends on a part of its configuration that is not modelled";
+            let cause = Label::new(part.span, "it may change the routes");
+            run.say(device, &tunnel.interface, Finding::unknown(message, label, vec![cause]));
+            continue;
+        }
+        let filter = unmodelled(|u| u.filter);
         for family in Family::BOTH {
             let takes = routed(&all, family);
             let (wanted, declared) = wanted(run, family);
@@ -100,6 +118,10 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     run.outcome.incomplete.push(format!("{}: {why}", device.name));
                     Blocked::Maybe(tunnel.span)
                 }
+            };
+            let blocked = match filter {
+                Some(part) if family == Family::V6 && !declared => Blocked::Maybe(part.span),
+                _ => blocked,
             };
             let outside = format_addresses(family, &missing);
             let subject = format!("{} {}", tunnel.interface, family.name());
@@ -219,11 +241,11 @@ fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback:
     }
     let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };
     let family = Family::V6;
-    let inside = tunnels.iter().map(|t| NamePattern::prefix(&*t.interface)).chain([NamePattern::exact("lo")]);
+    let inside = tunnels.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
     let inside = inside.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), inside.complement(Field::Oif.max(family)), family).into_iter().collect();
     let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();
-    let far = without(&far, &killswitch::allowed(device, tunnels, family), family);
+    let far = without(&far, &killswitch::allowed(tunnels, family), family);
     let found = hits(analysis, Query::new(Way::Output, family, Want::Accepted), &cross(&beside, &[opening(family)]), &far)?;
     Ok(match found.best() {
         None => Blocked::Yes,
@@ -232,8 +254,20 @@ fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback:
     })
 }
 
+/// Whether a device was exported with the packet filter of Linux.
+fn filters_like_linux(device: &Device) -> bool {
+    device.files.iter().any(|(_, format)| matches!(*format, "iptables" | "nftables" | "nftables-json"))
+}
+
 pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
+        if let Some(part) = tunnel.unmodelled.iter().find(|u| u.routes || u.names) {
+            let message = "whether names are looked up through the VPN depends on a part of its configuration that is not modelled";
+            let cause = Label::new(part.span, "it may change name servers, or the way to them");
+            let place = tunnel.dns.first().map_or_else(|| run.head(tunnel.span, ""), |d| Label::new(d.span, ""));
+            run.say(device, &tunnel.interface, Finding::unknown(message, place, vec![cause]));
+            continue;
+        }
         let source = pushed(run, tunnel);
         let routes = routes(tunnel, &source);
         let mut servers: Vec<_> = tunnel.dns.iter().filter_map(|d| d.server.map(|s| (s, d.span))).collect();
@@ -261,6 +295,18 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
                     run.say(device, &tunnel.interface, finding);
                 }
             }
+            continue;
+        }
+        if is_openvpn(tunnel)
+            && filters_like_linux(device)
+            && !["up", "route-up", "plugin", "dns-updown"].iter().any(|s| tunnel.setting(s).is_some())
+        {
+            // openvpn(8) of 2.6 and older, `--dhcp-option`: outside of Windows and Android it only tells scripts; 2.7 has one of its own.
+            let message = "on Linux, OpenVPN before 2.7 leaves name servers to a script, and the client names none";
+            let cause = Label::new(servers[0].1, "who sets this is not known");
+            let mut finding = Finding::unknown(message, run.head(tunnel.span, "no `up` here"), vec![cause]);
+            finding.fix = Some("Add `script-security 2`, `up /etc/openvpn/update-resolv-conf` and the same for `down`.".into());
+            run.say(device, &tunnel.interface, finding);
             continue;
         }
         for (address, span) in servers {

@@ -9,8 +9,8 @@ use crate::model::CryptoUse;
 /// `--remote-cert-tls`, "man-in-the-middle").
 pub(super) fn verify_server(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
-        let ways =
-            ["remote-cert-tls", "verify-x509-name", "remote-cert-eku", "remote-cert-ku", "ns-cert-type", "tls-remote", "peer-fingerprint"];
+        // `remote-cert-ku` alone is none of them: a client's certificate may have the same key usage as a server's (RFC 5280, 4.2.1.3).
+        let ways = ["remote-cert-tls", "verify-x509-name", "remote-cert-eku", "ns-cert-type", "tls-remote", "peer-fingerprint"];
         let found = ways.iter().find_map(|w| tunnel.setting(w));
         if !is_openvpn(tunnel) || is_static_key(tunnel) {
             continue;
@@ -22,13 +22,22 @@ pub(super) fn verify_server(run: &mut Run<'_, '_>) {
                 finding.fix = Some("Add `remote-cert-tls server`.".into());
                 run.say(device, &tunnel.interface, finding);
             }
-            Some(s) if s.name == "remote-cert-tls" && s.value != "server" => {
+            Some(s) if !asks_for_a_server(&s.name, &s.value) => {
                 let label = Label::new(s.span, "");
                 let finding = Finding::new(format!("the client asks for the certificate of a `{}`, not of a server", s.value), label);
                 run.say(device, &tunnel.interface, finding);
             }
             Some(_) => {}
         }
+    }
+}
+
+/// Whether the value of such a directive means a server's certificate (openvpn(8); id-kp-serverAuth is 1.3.6.1.5.5.7.3.1, RFC 5280).
+fn asks_for_a_server(name: &str, value: &str) -> bool {
+    match name {
+        "remote-cert-tls" | "ns-cert-type" => value == "server",
+        "remote-cert-eku" => value.contains("Server") || value.contains("serverAuth") || value.ends_with("1.3.6.1.5.5.7.3.1"),
+        _ => true,
     }
 }
 
@@ -60,7 +69,11 @@ pub(super) fn no_compression(run: &mut Run<'_, '_>) {
 }
 
 pub(super) fn no_duplicate_cn(run: &mut Run<'_, '_>) {
-    forbidden(run, "duplicate-cn", "several clients may use one certificate at the same time");
+    forbidden(run, "duplicate-cn", "several clients may use one certificate at the same time", |_| true);
+    // Then a password is all that tells clients apart (openvpn(8), `--verify-client-cert`).
+    let message = "clients need no certificate of their own";
+    forbidden(run, "verify-client-cert", message, |value| matches!(value, "none" | "optional"));
+    forbidden(run, "client-cert-not-required", message, |_| true);
 }
 
 pub(super) fn client_isolation(run: &mut Run<'_, '_>) {
@@ -73,9 +86,9 @@ pub(super) fn client_isolation(run: &mut Run<'_, '_>) {
     }
 }
 
-fn forbidden(run: &mut Run<'_, '_>, name: &str, message: &str) {
+fn forbidden(run: &mut Run<'_, '_>, name: &str, message: &str, wrong: fn(&str) -> bool) {
     for (device, tunnel) in run.tunnels(is_server) {
-        if let Some(setting) = tunnel.setting(name) {
+        if let Some(setting) = tunnel.setting(name).filter(|s| wrong(&s.value)) {
             run.say(device, name, Finding::new(message, Label::new(setting.span, "")));
         }
     }

@@ -18,6 +18,18 @@ const TLS_VERSION: &str = "1.2";
 /// The same before 2.6, and in 2.6 under `--compat-mode` 2.3.6 or less.
 const OLD_TLS_VERSION: &str = "1.0";
 
+/// Directives that 2.5 and older refuse (Changes.rst of 2.6 and 2.7).
+const NEW: [&str; 8] = [
+    "compat-mode",
+    "connect-freq-initial",
+    "dns",
+    "force-tls-key-material-export",
+    "peer-fingerprint",
+    "protocol-flags",
+    "providers",
+    "tls-groups",
+];
+
 /// What decides about defaults.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Facts {
@@ -72,7 +84,10 @@ pub(super) fn written(offers: &mut Vec<CryptoOffer>, directive: &Directive<'_>) 
 /// Adds the defaults of what no directive names. `span` is the tunnel's configuration.
 pub(super) fn defaults(offers: &mut Vec<CryptoOffer>, directives: &[Directive<'_>], facts: Facts, span: Span) {
     let names = |names: &[&str]| directives.iter().any(|d| names.contains(&d.name.as_str()) && !d.args.is_empty());
-    let mut add = |usage, name: &str| offers.push(CryptoOffer { default: true, ..CryptoOffer::written(usage, name, span) });
+    let mut add = |usage, name: &str| {
+        let perhaps = usage == CryptoUse::TlsVersion && name == OLD_TLS_VERSION && !facts.no_negotiation && !facts.ancient;
+        offers.push(CryptoOffer { default: true, perhaps, ..CryptoOffer::written(usage, name, span) });
+    };
     if facts.static_key || facts.no_negotiation {
         if !names(&["cipher"]) {
             add(CryptoUse::Cipher, LEGACY_CIPHER);
@@ -84,8 +99,9 @@ pub(super) fn defaults(offers: &mut Vec<CryptoOffer>, directives: &[Directive<'_
         add(CryptoUse::Digest, DIGEST);
     }
     if !facts.static_key && !names(&["tls-version-min"]) {
-        let old = facts.no_negotiation || facts.ancient;
-        add(CryptoUse::TlsVersion, if old { OLD_TLS_VERSION } else { TLS_VERSION });
+        // Nothing in a configuration says which version reads it, unless it uses what only new ones know.
+        let new = names(&NEW) && !facts.no_negotiation && !facts.ancient;
+        add(CryptoUse::TlsVersion, if new { TLS_VERSION } else { OLD_TLS_VERSION });
     }
 }
 

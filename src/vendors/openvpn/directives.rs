@@ -404,6 +404,13 @@ const COMMANDS: &[&str] = &[
     "up",
 ];
 
+/// Whether a program does no more than hand the name servers of the tunnel to the system: the scripts that Linux distributions ship for `up`
+/// and `down` (Debian's and Arch's packages of OpenVPN and of systemd-resolved's helper).
+pub(super) fn only_sets_names(program: &str) -> bool {
+    let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
+    matches!(name, "update-resolv-conf" | "update-resolv-conf.sh" | "update-systemd-resolved")
+}
+
 const MATTERS: &[(&str, &str)] = &[
     ("bind-dev", "the transport is bound to another routing domain"),
     ("client-nat", "addresses are translated inside the tunnel"),

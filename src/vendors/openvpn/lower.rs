@@ -11,7 +11,7 @@ use super::parse::{self, Directive, Word};
 use super::routes::{self, Redirect, Routed};
 use super::{identity, secrets};
 use crate::diag::LineState::{Irrelevant, NotModelled, Understood, Unrecognised, Unsupported};
-use crate::model::{Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
+use crate::model::{Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled, VpnRoute};
 use crate::source::Span;
 use crate::vendors::Reader;
 
@@ -165,6 +165,19 @@ impl Lowering {
             Some(Class::Irrelevant) => return reader.mark(span, Irrelevant),
             Some(Class::Command) => {
                 let program = secrets::program(reader, directive);
+                if directives::only_sets_names(&program) {
+                    self.set(name, program, span);
+                    return reader.mark(span, Understood);
+                }
+                match name {
+                    "up" | "route-up" | "ipchange" | "plugin" => self.tunnel.unmodelled.push(Unmodelled::anything(span)),
+                    "dns-updown" => self.tunnel.unmodelled.push(Unmodelled { routes: false, filter: false, names: true, span }),
+                    "down" | "route-pre-down" => {
+                        self.tunnel.unmodelled.push(Unmodelled { routes: false, filter: true, names: false, span });
+                    }
+                    // The others run on a server, or decide about who may connect.
+                    _ => {}
+                }
                 self.set(name, program, span);
                 let text = format!("`{name}` runs a command that is not modelled: it may change routes, DNS or the packet filter");
                 return reader.note(span, NotModelled, text);
@@ -172,6 +185,9 @@ impl Lowering {
             Some(Class::Matters(why)) => {
                 let value = secrets::value(reader, directive);
                 self.set(name, value, span);
+                if matches!(name, "route-noexec" | "route-table") {
+                    self.tunnel.unmodelled.push(Unmodelled::routes(span));
+                }
                 reader.note(span, NotModelled, format!("`{name}` is not modelled: {why}"));
             }
             Some(Class::Kept) => {
@@ -332,7 +348,10 @@ impl Lowering {
         match routes::route(directive) {
             Routed::Host => {}
             Routed::Wrong => reader.note(directive.span, Unsupported, format!("`{}` holds something that is no network", directive.name)),
-            Routed::Name => reader.note(directive.span, NotModelled, "a route by name: which addresses it is for is not known"),
+            Routed::Name => {
+                self.tunnel.unmodelled.push(Unmodelled::routes(directive.span));
+                reader.note(directive.span, NotModelled, "a route by name: which addresses it is for is not known");
+            }
             routed => self.routed.push((routed, directive.span)),
         }
     }
@@ -434,6 +453,7 @@ impl Lowering {
                     (to, false)
                 }
                 _ => {
+                    tunnel.unmodelled.push(Unmodelled::routes(span));
                     reader.note(span, NotModelled, "a route through a gateway of its own: whether that is in the tunnel is not known");
                     continue;
                 }

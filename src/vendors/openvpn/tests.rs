@@ -96,7 +96,10 @@ fn defaults_are_offers_too_and_say_so() {
     let expected = [("AES-256-CBC", false), ("AES-256-GCM", true), ("AES-128-GCM", true), ("CHACHA20-POLY1305", true)];
     assert_eq!(offers(&client, CryptoUse::Cipher), expected);
     assert_eq!(offers(&client, CryptoUse::Digest), [("SHA1", true)]);
-    assert_eq!(offers(&client, CryptoUse::TlsVersion), [("1.2", true)]);
+    // 2.5 and older accept 1.0; what only newer ones read tells them apart.
+    assert_eq!(offers(&client, CryptoUse::TlsVersion), [("1.0", true)]);
+    assert!(client.crypto.iter().any(|o| o.usage == CryptoUse::TlsVersion && o.perhaps));
+    assert_eq!(offers(&one("client\nremote a\npeer-fingerprint AA:BB\n"), CryptoUse::TlsVersion), [("1.2", true)]);
     let old = one("client\nremote a\nncp-disable\n");
     assert_eq!(offers(&old, CryptoUse::Cipher), [("BF-CBC", true)]);
     assert_eq!(offers(&old, CryptoUse::TlsVersion), [("1.0", true)]);

@@ -1,6 +1,6 @@
 //! Commands that wg-quick runs: `PreUp`, `PostUp`, `PreDown`, `PostDown`.
 //!
-//! Only one thing is recognised in them: the kill switch of wg-quick(8), which rejects everything that would leave
+//! What they may change is told from their programs. Only one thing is recognised as a whole: the kill switch of wg-quick(8), which rejects everything that would leave
 //! the host on another interface without carrying the tunnel's own mark:
 //! `iptables -I OUTPUT ! -o %i -m mark ! --mark $(wg show %i fwmark) -m addrtype ! --dst-type LOCAL -j REJECT`.
 
@@ -19,6 +19,66 @@ pub(super) fn only_deletes(command: &str) -> bool {
     })
 }
 
+/// What a command may change of where traffic goes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Reach {
+    /// Which traffic goes into the tunnel.
+    pub routes: bool,
+    /// What the packet filter lets out.
+    pub filter: bool,
+    /// Which name servers are asked.
+    pub names: bool,
+}
+
+/// What a command line may change. Whatever is not known to be harmless may change anything.
+pub(super) fn reach(command: &str) -> Reach {
+    let parts = command.split([';', '|', '&', '\n']).map(words).filter(|w| !w.is_empty());
+    parts.map(|words| reach_of(&words)).fold(Reach::default(), |a, b| Reach {
+        routes: a.routes || b.routes,
+        filter: a.filter || b.filter,
+        names: a.names || b.names,
+    })
+}
+
+fn reach_of(words: &[&str]) -> Reach {
+    const NOTHING: Reach = Reach { routes: false, filter: false, names: false };
+    const FILTER: Reach = Reach { filter: true, ..NOTHING };
+    const ROUTES: Reach = Reach { routes: true, ..NOTHING };
+    const NAMES: Reach = Reach { names: true, ..NOTHING };
+    const ANYTHING: Reach = Reach { routes: true, filter: true, names: true };
+    let words: &[&str] = if words.first() == Some(&"sudo") { &words[1..] } else { words };
+    let Some((program, args)) = words.split_first() else { return NOTHING };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let inner = words.iter().any(|w| w.contains('`') || (w.contains("$(") && !w.contains("$(wg show ")));
+    let plain = || args.iter().copied().filter(|a| !a.starts_with('-'));
+    match name {
+        _ if inner => ANYTHING,
+        _ if family(program).is_some() => {
+            // What is forwarded or translated is not what the device itself sends. Marks decide about routes.
+            let output = args.contains(&"OUTPUT") || !["FORWARD", "INPUT", "PREROUTING", "POSTROUTING"].iter().any(|c| args.contains(c));
+            match (output, args.contains(&"mangle")) {
+                (false, _) => NOTHING,
+                (true, true) => Reach { routes: true, ..FILTER },
+                (true, false) => FILTER,
+            }
+        }
+        "nft" | "ufw" | "firewall-cmd" | "iptables-restore" | "ip6tables-restore" => FILTER,
+        "ip" => match plain().next() {
+            Some("link" | "l") => NOTHING,
+            _ => ROUTES,
+        },
+        "resolvectl" | "resolvconf" | "systemd-resolve" => NAMES,
+        "sysctl" if plain().all(|a| a.starts_with("net.ipv4.ip_forward") || (a.contains("forwarding") && !a.contains("disable"))) => {
+            NOTHING
+        }
+        "wg" if args.contains(&"show") => NOTHING,
+        "wg" if args.iter().any(|a| a.ends_with("-key")) && !args.iter().any(|a| matches!(*a, "allowed-ips" | "fwmark")) => NOTHING,
+        "wg" => ROUTES,
+        "logger" | "echo" | "printf" | "ping" | "ping6" | "sleep" | "true" | "notify-send" => NOTHING,
+        _ => ANYTHING,
+    }
+}
+
 /// Whether a command line may hold a secret: then its text is not kept.
 pub(super) fn may_hold_secret(command: &str) -> bool {
     let lower = command.to_ascii_lowercase();
@@ -27,7 +87,12 @@ pub(super) fn may_hold_secret(command: &str) -> bool {
     words.iter().any(|w| lower.contains(w))
         || (lower.contains("://") && lower.contains('@'))
         || lower.split_whitespace().any(|w| w == "-u" || w == "--user")
-        || command.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).any(super::keys::looks_like_key)
+        || command.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).any(|w| super::keys::looks_like_key(w) || is_long(w))
+}
+
+/// Whether a word is as long as a key, and of the letters of base64: perhaps one that was cut.
+fn is_long(word: &str) -> bool {
+    word.len() >= 40 && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
 }
 
 /// The commands between `;` and `&&`, as words; `$(…)` is one word.

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::parse::{Entry, Kind, Section, Text};
 use super::{hooks, keys};
 use crate::diag::LineState::{Irrelevant, NotModelled, Understood, Unrecognised, Unsupported};
-use crate::model::{Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
+use crate::model::{Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled, VpnRoute};
 use crate::net::Family;
 use crate::source::Span;
 use crate::vendors::Reader;
@@ -89,6 +89,13 @@ impl Draft {
 
     fn set(&mut self, name: &str, value: &str, span: Span) {
         self.tunnel.settings.push(TunnelSetting { name: name.to_owned(), value: value.to_owned(), span });
+    }
+
+    /// Whether wg-quick gives the tunnel's own packets a mark, without which `wg show … fwmark` says "off": it does so for a default route in
+    /// a table that it chooses itself (wg-quick(8), `Table`).
+    fn marks_itself(&self) -> bool {
+        let auto = self.tunnel.settings.iter().rev().find(|s| s.name == "Table").is_none_or(|s| s.value.eq_ignore_ascii_case("auto"));
+        auto && self.tunnel.peers.iter().flat_map(|p| &p.allowed).any(|(net, _)| net.prefix() == 0)
     }
 
     fn interface(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
@@ -260,12 +267,17 @@ fn routes(reader: &mut Reader<'_>, draft: &mut Draft) {
     match table.as_ref().map(|(value, span)| (value.as_str(), *span)) {
         Some(("off", _)) => {}
         Some(("auto" | "main" | "254", _)) => tunnel.routes = routes,
-        Some((_, span)) => reader.note(span, NotModelled, "routes go into another table: whether traffic uses it depends on `ip rule`"),
+        Some((_, span)) => {
+            tunnel.unmodelled.push(Unmodelled::routes(span));
+            reader.note(span, NotModelled, "routes go into another table: whether traffic uses it depends on `ip rule`");
+        }
         None if draft.quick => tunnel.routes = routes,
         None if routes.is_empty() => {}
         None => {
             let text = "nothing here is of wg-quick: which routes lead into the tunnel is not known";
-            reader.note(Span { end: tunnel.span.start + 1, ..tunnel.span }, NotModelled, text);
+            let span = Span { end: tunnel.span.start + 1, ..tunnel.span };
+            tunnel.unmodelled.push(Unmodelled { filter: false, ..Unmodelled::anything(span) });
+            reader.note(span, NotModelled, text);
         }
     }
 }
@@ -277,12 +289,19 @@ fn hook(reader: &mut Reader<'_>, draft: &mut Draft, name: &str, command: &str, s
     }
     draft.set(name, if secret { "" } else { command }, span);
     let up = name.ends_with("Up");
-    let families = if up { hooks::kill_switch(command, &draft.tunnel.interface, draft.mark.as_deref()) } else { vec![] };
+    let mark = draft.mark.is_some() || draft.marks_itself();
+    let families = if up && mark { hooks::kill_switch(command, &draft.tunnel.interface, draft.mark.as_deref()) } else { vec![] };
     for family in &families {
         let setting = if *family == Family::V4 { "kill-switch-v4" } else { "kill-switch-v6" };
         draft.set(setting, name, span);
     }
     if families.is_empty() && (up || !hooks::only_deletes(command)) {
+        let reach = hooks::reach(command);
+        // What happens when the tunnel goes down changes nothing about where it leads.
+        let reach = if up { reach } else { hooks::Reach { routes: false, names: false, ..reach } };
+        if reach != hooks::Reach::default() {
+            draft.tunnel.unmodelled.push(Unmodelled { routes: reach.routes, filter: reach.filter, names: reach.names, span });
+        }
         reader.note(span, NotModelled, format!("{name} runs a command that is not modelled: it may change routes or the packet filter"));
     }
 }
