@@ -16,7 +16,8 @@ pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedS
 pub use names::{Named, Names};
 pub use network::{HostSetting, Interface, Route};
 pub use tunnel::{
-    CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled, VpnRoute,
+    CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
+    VpnRoute,
 };
 
 use std::collections::HashMap;
