@@ -89,7 +89,7 @@ impl Body {
                     family.name(),
                     line_subject(world, analysis, hit.line)
                 ));
-                finding.witness = Some(witness(world, analysis, hit, way, family));
+                finding.witness = Some(witness(analysis, hit, way, family));
                 doubt(analysis, hit, finding)
             })
             .collect();

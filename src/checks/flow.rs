@@ -193,7 +193,7 @@ impl Body {
         };
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
         finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
-        finding.witness = Some(witness(world, analysis, hit, way, family));
+        finding.witness = Some(witness(analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
         doubt(analysis, hit, finding)
     }

@@ -100,7 +100,7 @@ fn judge(
     };
     let mut finding = Finding::new(message, place).on(&device.name).about(format!("{} {}", device.name, family.name()));
     finding.count = found.count();
-    finding.witness = Some(witness(world, analysis, hit, Way::Output, family));
+    finding.witness = Some(witness(analysis, hit, Way::Output, family));
     finding.related.push(Label::new(first.span, "the tunnel"));
     Ok(Some(doubt(analysis, hit, finding)))
 }

@@ -339,7 +339,7 @@ pub fn label(analysis: &Analysis<'_>, line: Line, fallback: crate::source::Span,
 }
 
 /// A hit's packet, for people and for `trace`.
-pub fn witness(world: &World<'_>, analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> Witness {
+pub fn witness(analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> Witness {
     let space = &analysis.space;
     let path = hit.walked.path.iter().filter_map(|l| analysis.span(*l).map(|s| Label::new(s, analysis.line_words(*l)))).collect();
     let mut conditions: Vec<String> = Vec::new();
@@ -355,7 +355,6 @@ pub fn witness(world: &World<'_>, analysis: &Analysis<'_>, hit: &Hit, way: Way, 
             text += &format!(" port {port}");
         }
     }
-    let _ = world;
     Witness { words: text, packet: words::packet_json(&hit.packet, way, family, space), path, conditions }
 }
 

@@ -188,7 +188,7 @@ impl Case<'_, '_> {
         let line = self.analysis.line_words(hit.line);
         let mut finding = Finding::new(message, label(self.analysis, hit.line, self.spec.span, format!("{line} {text}")));
         finding = finding.on(&self.device.name).about(format!("{} {} {}", self.device.name, way.name(), family.name()));
-        finding.witness = Some(witness(self.world, self.analysis, hit, way, family));
+        finding.witness = Some(witness(self.analysis, hit, way, family));
         doubt(self.analysis, hit, finding)
     }
 
@@ -342,9 +342,8 @@ impl Case<'_, '_> {
         let mut own = Ranges::EMPTY;
         for i in self.device.interfaces.iter().flatten() {
             let is_outside = outside.contains(self.analysis.space.interface_number(&i.name));
-            for (f, lo, hi) in i.addresses.iter().map(|a| prefix_bounds(*a)).filter(|b| b.0 == family) {
+            for (_, lo, hi) in i.addresses.iter().map(|a| prefix_bounds(*a)).filter(|b| b.0 == family) {
                 let network = Ranges::interval(lo, hi);
-                let _ = f;
                 if is_outside { own = own.or(&network) } else { set = set.or(&network) }
             }
         }

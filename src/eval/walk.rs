@@ -460,8 +460,3 @@ impl Walker<'_> {
         }
     }
 }
-
-/// The hooks of a way are those of its base chains; exposed for reports that name the stage.
-pub fn stage(device: &Device, line: Line) -> Option<Hook> {
-    device.base_chains.iter().find(|b| b.chain == line.chain).map(|b| b.hook)
-}

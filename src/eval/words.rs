@@ -239,8 +239,3 @@ pub fn service_words(cube: &Cube, family: Family) -> String {
         _ => name,
     }
 }
-
-/// Whether a protocol has ports.
-pub fn has_ports(proto: u128) -> bool {
-    PORT_PROTOCOLS.contains(&proto)
-}
