@@ -52,7 +52,7 @@ impl Check for Body {
                     outcome.findings.extend(answer);
                     continue;
                 }
-                match judge(world, spec, analysis, &clients, first, family) {
+                match judge(spec, analysis, &clients, first, family) {
                     Ok(finding) => outcome.findings.extend(finding),
                     Err(Limit(why)) => outcome.incomplete.push(format!("{}: {why}", device.name)),
                 }
@@ -74,7 +74,6 @@ fn undecided(device: &Device, first: &Tunnel, part: &Unmodelled, family: Family)
 }
 
 fn judge(
-    world: &World<'_>,
     spec: &Spec,
     analysis: &Analysis<'_>,
     clients: &[&Tunnel],

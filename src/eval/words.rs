@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Space, Way};
 use crate::net::{Family, Ranges, format_addresses, protocol_name, service_name, to_ip};
-use crate::packets::fields::{ABSENT_FLAGS, ABSENT_PORT, PORT_PROTOCOLS, addr_type, ct};
+use crate::packets::fields::{ABSENT_FLAGS, ABSENT_PORT, addr_type, ct};
 use crate::packets::{Cube, Field, Packet};
 
 const FLAGS: [(char, &str); 8] =

@@ -260,7 +260,7 @@ impl Case<'_, '_> {
         let at = format!("{} publishes the port", self.analysis.line_words(line));
         let mut finding = Finding::new(message, label(self.analysis, line, self.spec.span, at)).on(&self.device.name);
         finding.subject = format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line));
-        finding.witness = Some(witness(self.world, self.analysis, hit, Way::Forward, family));
+        finding.witness = Some(witness(self.analysis, hit, Way::Forward, family));
         let passes = format!("{} lets it through to the container", self.analysis.line_words(hit.line));
         finding.related.extend(self.analysis.span(hit.line).map(|s| Label::new(s, passes)));
         finding.related.extend(self.refusal(&hit.packet, host, family)?);
