@@ -1,0 +1,193 @@
+//! What `firewall-cmd --list-all-zones`, `--list-all-policies` and `--list-all` print.
+
+use super::files::Config;
+use super::objects::{Body, Said, Target, forward_port, place, port, protocol};
+use super::rich;
+use super::settings::Settings;
+use crate::diag::LineState;
+use crate::source::{SourceFile, Span};
+use crate::vendors::Reader;
+
+/// What a listing shows besides its zones and policies.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub policies: bool,
+}
+
+/// Keys of a listing, of any version, without the colon.
+const KEYS: &[&str] = &[
+    "target",
+    "icmp-block-inversion",
+    "interfaces",
+    "sources",
+    "services",
+    "ports",
+    "protocols",
+    "forward",
+    "masquerade",
+    "forward-ports",
+    "source-ports",
+    "icmp-blocks",
+    "rich rules",
+    "priority",
+    "ingress-zones",
+    "egress-zones",
+    "ingress-priority",
+    "egress-priority",
+    "summary",
+    "description",
+];
+
+/// The key and value of an indented line.
+pub(super) fn entry(line: &str) -> Option<(&str, &str)> {
+    if !line.starts_with([' ', '\t']) {
+        return None;
+    }
+    let (key, value) = line.trim().split_once(':')?;
+    KEYS.contains(&key).then_some((key, value.trim()))
+}
+
+/// The name and the words in parentheses of a line that begins a zone or policy.
+pub(super) fn heading(line: &str) -> Option<(&str, &str)> {
+    if line.starts_with([' ', '\t', '#', '<']) || line.trim().is_empty() {
+        return None;
+    }
+    let line = line.trim();
+    let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let rest = rest.trim();
+    let marks = match rest {
+        "" => "",
+        _ => rest.strip_prefix('(')?.strip_suffix(')')?,
+    };
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "_-/.".contains(c));
+    (plain && marks.split(',').all(|m| matches!(m.trim(), "" | "active" | "default"))).then_some((name, marks))
+}
+
+/// Reads a listing.
+pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Config, settings: &mut Settings) -> Shown {
+    let mut shown = Shown::default();
+    let mut current: Option<(Body, bool)> = None;
+    let mut last = "";
+    for line in 0..file.line_count() {
+        let whole = file.line_span(line);
+        let text = file.slice(whole);
+        let trimmed = text.trim();
+        let start = whole.start as usize + text.len() - text.trim_start().len();
+        let span = Span::new(file.id, start, start + trimmed.len());
+        if trimmed.is_empty() {
+            continue;
+        }
+        if let Some((name, marks)) = heading(text) {
+            finish(config, current.take(), &mut shown);
+            reader.mark(whole, LineState::Understood);
+            if marks.split(',').any(|m| m.trim() == "default") {
+                settings.read = true;
+                settings.default_zone = Some(Said { value: name.to_owned(), span });
+                settings.span = span;
+            }
+            current = Some((Body::new(name, span, Target::Default), false));
+            last = "";
+            continue;
+        }
+        let Some((body, policy)) = &mut current else {
+            reader.note(whole, LineState::Unrecognised, "this is no part of a listing of firewalld");
+            continue;
+        };
+        reader.mark(whole, LineState::Understood);
+        match entry(text) {
+            Some((key, value)) => {
+                last = KEYS.iter().copied().find(|k| *k == key).unwrap_or("");
+                *policy |= matches!(key, "priority" | "ingress-zones" | "egress-zones");
+                take(reader, body, last, value, span);
+            }
+            // Forwarded ports and rich rules stand on lines of their own; long lists do not break.
+            None if matches!(last, "forward-ports" | "rich rules") => take(reader, body, last, trimmed, span),
+            None => reader.note(whole, LineState::Unrecognised, "this is no part of a listing of firewalld"),
+        }
+    }
+    finish(config, current, &mut shown);
+    shown
+}
+
+fn finish(config: &mut Config, body: Option<(Body, bool)>, shown: &mut Shown) {
+    match body {
+        Some((policy, true)) => {
+            shown.policies = true;
+            config.policies.push(policy);
+        }
+        Some((zone, false)) => config.zones.push(zone),
+        None => {}
+    }
+}
+
+fn take(reader: &mut Reader<'_>, body: &mut Body, key: &'static str, value: &str, span: Span) {
+    let said = |value: &str| Said { value: value.to_owned(), span };
+    let mut bad = |what: &str| {
+        let text = format!("`{what}` is not understood here");
+        reader.note(span, LineState::Unrecognised, text);
+    };
+    let yes = value == "yes";
+    let words = value.split_ascii_whitespace();
+    match key {
+        "target" => match Target::of(value) {
+            Some(target) => body.target = target,
+            None => bad(value),
+        },
+        "priority" | "ingress-priority" => match value.parse() {
+            Ok(n) => body.priority = n,
+            Err(_) => bad(value),
+        },
+        "icmp-block-inversion" => body.inversion = yes.then_some(span),
+        "forward" => body.forward = yes.then_some(span),
+        "masquerade" => body.masquerade = yes.then_some(span),
+        "interfaces" => body.interfaces.extend(words.map(|w| said(&w.replace('+', "*")))),
+        "sources" => {
+            for word in words {
+                match place(word) {
+                    Some(value) => body.sources.push(Said { value, span }),
+                    None => bad(word),
+                }
+            }
+        }
+        "services" => body.services.extend(words.map(said)),
+        "icmp-blocks" => body.icmp_blocks.extend(words.map(said)),
+        "ingress-zones" => body.ingress.extend(words.map(said)),
+        "egress-zones" => body.egress.extend(words.map(said)),
+        "ports" | "source-ports" => {
+            for word in words {
+                match word.split_once('/').and_then(|(p, proto)| port(p, proto)) {
+                    Some(value) if key == "ports" => body.ports.push(Said { value, span }),
+                    Some(value) => body.source_ports.push(Said { value, span }),
+                    None => bad(word),
+                }
+            }
+        }
+        "protocols" => {
+            for word in words {
+                match protocol(word) {
+                    Some(value) => body.protocols.push(Said { value, span }),
+                    None => bad(word),
+                }
+            }
+        }
+        "forward-ports" => {
+            // `port=80:proto=tcp:toport=8080:toaddr=192.0.2.1`; an IPv6 address has colons itself, and stands last.
+            for word in words {
+                let (head, address) = word.split_once(":toaddr=").unwrap_or((word, ""));
+                let get = |name: &str| head.split(':').find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
+                match forward_port(get("port"), get("proto"), get("toport"), address) {
+                    Some(value) => body.forward_ports.push(Said { value, span }),
+                    None => bad(word),
+                }
+            }
+        }
+        "rich rules" if !value.is_empty() => {
+            let rule = rich::parse(value, span);
+            if let Some(what) = &rule.unknown {
+                reader.note(span, LineState::NotModelled, format!("{what} in this rich rule is not understood"));
+            }
+            body.rules.push(rule);
+        }
+        _ => {}
+    }
+}
