@@ -181,6 +181,9 @@ impl Xml<'_, '_> {
                 }
             }
         }
+        if !zone && root.attribute("target").is_none() {
+            self.refused(root, "a policy must have a target");
+        }
         for child in root.children() {
             self.part(child, &mut body, zone);
         }

@@ -87,7 +87,6 @@ fn one(chains: &mut Chains<'_, '_>, world: &World, policy: &Body, settings: &Set
     let find = |wanted: &[&str]| hooks.iter().find(|h| wanted.contains(h)).map(|h| chain_of(h));
     let filter = find(&["filter_INPUT", "filter_OUTPUT", "filter_FORWARD"]);
     let owner = Owner {
-
         filter,
         destination: find(&["nat_PREROUTING", "nat_OUTPUT"]),
         source: find(&["nat_POSTROUTING"]),
