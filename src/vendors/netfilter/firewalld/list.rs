@@ -1,10 +1,11 @@
 //! What `firewall-cmd --list-all-zones`, `--list-all-policies` and `--list-all` print.
 
 use super::files::Config;
-use super::objects::{Body, Said, Target, forward_port, place, port, protocol};
+use super::objects::{Body, IpSet, Said, Service, Target, addresses, forward_port, place, port, protocol};
 use super::rich;
 use super::settings::Settings;
 use crate::diag::LineState;
+use crate::net::Family;
 use crate::source::{SourceFile, Span};
 use crate::vendors::Reader;
 
@@ -36,7 +37,35 @@ const KEYS: &[&str] = &[
     "egress-priority",
     "summary",
     "description",
+    // Of a service.
+    "modules",
+    "destination",
+    "includes",
+    "helpers",
+    // Of an ip set.
+    "type",
+    "options",
+    "entries",
 ];
+
+/// What a block of a listing is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Zone,
+    Policy,
+    Service,
+    Set,
+}
+
+/// A block of a listing.
+struct Block {
+    sort: Sort,
+    body: Body,
+    /// Of `--info-service`.
+    service: Service,
+    /// Of `--info-ipset`.
+    set: Option<IpSet>,
+}
 
 /// The key and value of an indented line.
 pub(super) fn entry(line: &str) -> Option<(&str, &str)> {
@@ -66,7 +95,7 @@ pub(super) fn heading(line: &str) -> Option<(&str, &str)> {
 /// Reads a listing.
 pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Config, settings: &mut Settings) -> Shown {
     let mut shown = Shown::default();
-    let mut current: Option<(Body, bool)> = None;
+    let mut current: Option<Block> = None;
     let mut last = "";
     for line in 0..file.line_count() {
         let whole = file.line_span(line);
@@ -85,11 +114,12 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
                 settings.default_zone = Some(Said { value: name.to_owned(), span });
                 settings.span = span;
             }
-            current = Some((Body::new(name, span, Target::Default), false));
+            let body = Body::new(name, span, Target::Default);
+            current = Some(Block { sort: Sort::Zone, body, service: Service::default(), set: None });
             last = "";
             continue;
         }
-        let Some((body, policy)) = &mut current else {
+        let Some(block) = &mut current else {
             reader.note(whole, LineState::Unrecognised, "this is no part of a listing of firewalld");
             continue;
         };
@@ -97,11 +127,16 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
         match entry(text) {
             Some((key, value)) => {
                 last = KEYS.iter().copied().find(|k| *k == key).unwrap_or("");
-                *policy |= matches!(key, "priority" | "ingress-zones" | "egress-zones");
-                take(reader, body, last, value, span);
+                match last {
+                    "priority" | "ingress-zones" | "egress-zones" => block.sort = Sort::Policy,
+                    "modules" | "destination" | "includes" | "helpers" => block.sort = Sort::Service,
+                    "type" | "options" | "entries" => block.sort = Sort::Set,
+                    _ => {}
+                }
+                take(reader, block, last, value, span);
             }
             // Forwarded ports and rich rules stand on lines of their own; long lists do not break.
-            None if matches!(last, "forward-ports" | "rich rules") => take(reader, body, last, trimmed, span),
+            None if matches!(last, "forward-ports" | "rich rules") => take(reader, block, last, trimmed, span),
             None => reader.note(whole, LineState::Unrecognised, "this is no part of a listing of firewalld"),
         }
     }
@@ -109,18 +144,26 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
     shown
 }
 
-fn finish(config: &mut Config, body: Option<(Body, bool)>, shown: &mut Shown) {
-    match body {
-        Some((policy, true)) => {
+fn finish(config: &mut Config, block: Option<Block>, shown: &mut Shown) {
+    let Some(Block { sort, body, mut service, set }) = block else { return };
+    match sort {
+        Sort::Policy => {
             shown.policies = true;
-            config.policies.push(policy);
+            config.policies.push(body);
         }
-        Some((zone, false)) => config.zones.push(zone),
-        None => {}
+        Sort::Zone => config.zones.push(body),
+        Sort::Service => {
+            service.ports = body.ports.into_iter().map(|p| p.value).collect();
+            service.source_ports = body.source_ports.into_iter().map(|p| p.value).collect();
+            service.protocols = body.protocols.into_iter().map(|p| p.value).collect();
+            config.services.push((body.name, service));
+        }
+        Sort::Set => config.sets.extend(set),
     }
 }
 
-fn take(reader: &mut Reader<'_>, body: &mut Body, key: &'static str, value: &str, span: Span) {
+fn take(reader: &mut Reader<'_>, block: &mut Block, key: &'static str, value: &str, span: Span) {
+    let Block { body, service, set, .. } = block;
     let said = |value: &str| Said { value: value.to_owned(), span };
     let mut bad = |what: &str| {
         let text = format!("`{what}` is not understood here");
@@ -178,6 +221,42 @@ fn take(reader: &mut Reader<'_>, body: &mut Body, key: &'static str, value: &str
                 match forward_port(get("port"), get("proto"), get("toport"), address) {
                     Some(value) => body.forward_ports.push(Said { value, span }),
                     None => bad(word),
+                }
+            }
+        }
+        "includes" => service.includes.extend(words.map(str::to_owned)),
+        "destination" => {
+            for word in words {
+                let address = word.strip_prefix("ipv4:").or_else(|| word.strip_prefix("ipv6:"));
+                match address.and_then(addresses) {
+                    Some(found) => service.destinations.push(found),
+                    // Of an ICMP type: its families.
+                    None if matches!(word, "ipv4" | "ipv6") => {}
+                    None => bad(word),
+                }
+            }
+        }
+        "type" => match value.strip_prefix("hash:") {
+            Some(parts) => {
+                let parts = parts.split(',').map(str::to_owned).collect();
+                let name = body.name.clone();
+                *set = Some(IpSet { name, span: body.span, parts, family: Family::V4, timeout: false, entries: vec![] });
+            }
+            None => bad(value),
+        },
+        "options" | "entries" => {
+            let Some(set) = set else {
+                if !value.is_empty() {
+                    bad(value);
+                }
+                return;
+            };
+            for word in words {
+                match (key, word.split_once('=')) {
+                    ("entries", _) => set.entries.push(said(word)),
+                    (_, Some(("family", family))) => set.family = if family == "inet6" { Family::V6 } else { Family::V4 },
+                    (_, Some(("timeout", time))) => set.timeout = time != "0",
+                    _ => {}
                 }
             }
         }
