@@ -36,6 +36,14 @@ ip link set lo up
 nft list ruleset
 printf '\001'
 nft -j list ruleset
+printf '\001'
+exec 2>/dev/null
+grep -oP '^DefaultZone=\K.*' /etc/firewalld/firewalld.conf
+firewall-offline-cmd --list-all-zones
+firewall-offline-cmd --list-all-policies
+for f in /etc/firewalld/services/*.xml; do test -e "$f" && firewall-offline-cmd --info-service="$(basename "$f" .xml)"; done
+for f in /etc/firewalld/ipsets/*.xml; do test -e "$f" && firewall-offline-cmd --info-ipset="$(basename "$f" .xml)"; done
+true
 "#;
 
 fn available() -> bool {
@@ -43,8 +51,16 @@ fn available() -> bool {
     Command::new("unshare").args(["--net", "--mount", "sh", "-c", script]).output().is_ok_and(|o| o.status.success())
 }
 
-/// What firewalld makes of the configuration: text, JSON, and what it says.
-fn compiled(folder: &Path) -> (String, String, String) {
+/// What firewalld makes of a configuration.
+struct Compiled {
+    nft: String,
+    json: String,
+    /// What `firewall-cmd` lists of it.
+    listing: String,
+    said: String,
+}
+
+fn compiled(folder: &Path) -> Compiled {
     let out = Command::new("timeout")
         .args(["60", "unshare", "--net", "--mount", "bash", "-c", SCRIPT, "sh"])
         .arg(folder)
@@ -54,8 +70,8 @@ fn compiled(folder: &Path) -> (String, String, String) {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success(), "{said}");
     let text = String::from_utf8(out.stdout).expect("text");
-    let (nft, json) = text.split_once('\u{1}').expect("two listings");
-    (nft.to_owned(), json.to_owned(), said)
+    let [nft, json, listing] = text.split('\u{1}').map(str::to_owned).collect::<Vec<_>>().try_into().expect("three listings");
+    Compiled { nft, json, listing, said }
 }
 
 fn device(paths: &[PathBuf]) -> (Device, Vec<String>) {
@@ -290,22 +306,33 @@ fn firewalld_makes_a_ruleset_of_the_same_packets() {
             fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
             fs::write(path, text).expect("a file");
         }
-        let (nft, json, said) = compiled(&host);
+        let Compiled { nft, json, listing, said } = compiled(&host);
         if !said.contains("RUNNING") {
             wrong += &format!("{}: firewalld did not take it: {said}\n", intent.name);
             continue;
         }
         let (ours, notes) = device(&[host.clone()]);
-        for (what, text) in [("nft", &nft), ("json", &json)] {
-            let path = folder.path().join(format!("list.{what}"));
-            fs::write(&path, text).expect("a file");
-            let (theirs, _) = device(&[path]);
-            let (found, compared, left_out) = equal_sets::differences(("the files", &ours), ("the ruleset", &theirs));
+        let mut compare = |name: &str, ours: &Device, what: &str, theirs: &Device| {
+            let (found, compared, left_out) = equal_sets::differences((name, ours), ("the ruleset", theirs));
             pairs += compared;
-            eprintln!("{}: against {what}: {compared} pairs of sets, {left_out} left out for conditions", intent.name);
+            eprintln!("{}: {name} against {what}: {compared} pairs of sets, {left_out} left out for conditions", intent.name);
             if !found.is_empty() {
-                wrong += &format!("{} against {what}:\n  {}\n  notes: {notes:?}\n  firewalld: {said}\n", intent.name, found.join("\n  "));
+                let found = found.join("\n  ");
+                wrong += &format!("{}: {name} against {what}:\n  {found}\n  notes: {notes:?}\n  firewalld: {said}\n", intent.name);
             }
+        };
+        let at = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("a file");
+            device(&[path]).0
+        };
+        let theirs = at("list.nft", &nft);
+        compare("the files", &ours, "nft", &theirs);
+        compare("the files", &ours, "nft -j", &at("list.json", &json));
+        // A listing shows neither firewalld.conf nor direct rules, and zones of several files one by one.
+        let shown = |f: &(&str, &str)| (f.0 != CONF.0 || f.1 == CONF.1) && f.0 != "direct.xml" && f.0.matches('/').count() < 2;
+        if intent.files.iter().all(shown) {
+            compare("the listing", &at("list.txt", &listing), "nft", &theirs);
         }
         intents += 1;
     }

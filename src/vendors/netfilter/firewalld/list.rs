@@ -65,6 +65,8 @@ struct Block {
     service: Service,
     /// Of `--info-ipset`.
     set: Option<IpSet>,
+    /// Anything stands below its name: else it is what `--get-default-zone` prints.
+    any: bool,
 }
 
 /// The key and value of an indented line.
@@ -107,7 +109,7 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
             continue;
         }
         if let Some((name, marks)) = heading(text) {
-            finish(config, current.take(), &mut shown);
+            finish(config, settings, current.take(), &mut shown);
             reader.mark(whole, LineState::Understood);
             if marks.split(',').any(|m| m.trim() == "default") {
                 settings.read = true;
@@ -115,7 +117,7 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
                 settings.span = span;
             }
             let body = Body::new(name, span, Target::Default);
-            current = Some(Block { sort: Sort::Zone, body, service: Service::default(), set: None });
+            current = Some(Block { sort: Sort::Zone, body, service: Service::default(), set: None, any: false });
             last = "";
             continue;
         }
@@ -126,6 +128,7 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
         reader.mark(whole, LineState::Understood);
         match entry(text) {
             Some((key, value)) => {
+                block.any = true;
                 last = KEYS.iter().copied().find(|k| *k == key).unwrap_or("");
                 match last {
                     "priority" | "ingress-zones" | "egress-zones" => block.sort = Sort::Policy,
@@ -140,12 +143,18 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, config: &mut Conf
             None => reader.note(whole, LineState::Unrecognised, "this is no part of a listing of firewalld"),
         }
     }
-    finish(config, current, &mut shown);
+    finish(config, settings, current, &mut shown);
     shown
 }
 
-fn finish(config: &mut Config, block: Option<Block>, shown: &mut Shown) {
-    let Some(Block { sort, body, mut service, set }) = block else { return };
+fn finish(config: &mut Config, settings: &mut Settings, block: Option<Block>, shown: &mut Shown) {
+    let Some(Block { sort, body, mut service, set, any }) = block else { return };
+    if !any {
+        settings.read = true;
+        settings.span = body.span;
+        settings.default_zone = Some(Said { value: body.name, span: body.span });
+        return;
+    }
     match sort {
         Sort::Policy => {
             shown.policies = true;

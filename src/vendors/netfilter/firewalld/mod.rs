@@ -84,8 +84,8 @@ pub static FIREWALLD_OBJECT: Format = Format {
 pub static FIREWALLD_LIST: Format = Format {
     id: "firewalld-list",
     title: "firewall-cmd listing of zones and policies",
-    export: "(firewall-cmd --list-all-zones; firewall-cmd --list-all-policies) > HOST.firewalld.txt",
-    covers: &["zones, policies, rich rules, forward ports as they run; shipped services of version 1.3.3"],
+    export: "(firewall-cmd --get-default-zone; firewall-cmd --list-all-zones; firewall-cmd --list-all-policies) > HOST.firewalld.txt",
+    covers: &["zones, policies, rich rules, forward ports as they run; --info-service, --info-ipset; shipped services of version 1.3.3"],
     leaves: LEAVES,
     role: Role::Firewall,
     detect: detect_list,
