@@ -238,6 +238,14 @@ const INTENTS: &[Intent] = &[
         files: &[CONF, ("policies/allow-host-ipv6.xml", "<policy target='CONTINUE'><ingress-zone name='ANY'/><egress-zone name='HOST'/><rule family='ipv6'><icmp-type name='redirect'/><drop/></rule></policy>")],
     },
     Intent {
+        name: "a policy of the default zone",
+        files: &[
+            CONF,
+            ("zones/public.xml", "<zone><interface name='eth0'/></zone>"),
+            ("policies/guard.xml", "<policy target='DROP'><ingress-zone name='public'/><egress-zone name='HOST'/><service name='https'/></policy>"),
+        ],
+    },
+    Intent {
         name: "ip sets",
         files: &[
             CONF,

@@ -97,6 +97,14 @@ impl<'r, 'a> Chains<'r, 'a> {
         }
     }
 
+    /// Counts a step of work against the bound on rules; false once that is reached.
+    pub fn step(&mut self) -> bool {
+        if self.budget > 1 {
+            self.budget -= 1;
+        }
+        self.budget > 1
+    }
+
     /// Adds a rule that firewalld makes by itself.
     pub fn implied(&mut self, chain: &str, what: &'static str, matcher: Match, action: Action, span: Span) {
         self.push(chain, Rule::implied(what, matcher, action, span));

@@ -176,6 +176,7 @@ impl Xml<'_, '_> {
                 },
                 "name" | "version" | "immutable" => {}
                 other => {
+                    body.doubtful = true;
                     let text = format!("the attribute `{other}` is not known here");
                     self.reader.note(attribute.whole_span(), LineState::Unrecognised, text);
                 }
@@ -242,7 +243,10 @@ impl Xml<'_, '_> {
                 let rule = self.rich(child);
                 body.rules.push(rule);
             }
-            _ => self.unknown(child),
+            _ => {
+                body.doubtful = true;
+                self.unknown(child);
+            }
         }
     }
 

@@ -19,10 +19,28 @@ use crate::vendors::Reader;
 /// Everything that rules are made of.
 pub(super) struct World {
     pub zones: Vec<Body>,
+    /// The place of each zone in `zones`.
+    pub index: HashMap<String, usize>,
     pub policies: Vec<Body>,
     pub services: HashMap<String, Service>,
     pub sets: Sets,
     pub icmp_types: HashSet<String>,
+}
+
+impl World {
+    /// The zone of a name.
+    pub fn zone(&self, name: &str) -> Option<&Body> {
+        self.index.get(name).and_then(|i| self.zones.get(*i))
+    }
+
+    /// Whether the zone of a name may be the default zone.
+    pub fn may_be_default(&self, name: &str, settings: &Settings) -> bool {
+        match (&settings.default_zone, settings.read) {
+            (Some(zone), _) => zone.value == name,
+            (None, true) => name == "public",
+            (None, false) => self.zone(name).is_some_and(|z| !z.shipped),
+        }
+    }
 }
 
 /// What of firewalld's objects was there to be read.
@@ -72,13 +90,9 @@ pub(super) fn lower(reader: &mut Reader<'_>, config: Config, settings: &Settings
     }
     let mut chains = Chains::new(reader, whole);
     let sets = Sets::lower(&mut chains, config.sets);
-    let world = World {
-        zones,
-        policies,
-        services: config.services.into_iter().collect(),
-        sets,
-        icmp_types: config.icmp_types.into_iter().collect(),
-    };
+    let index = zones.iter().enumerate().map(|(i, z)| (z.name.clone(), i)).collect();
+    let (services, icmp_types) = (config.services.into_iter().collect(), config.icmp_types.into_iter().collect());
+    let world = World { zones, index, policies, services, sets, icmp_types };
     chains.bases(settings);
     dispatch(&mut chains, &world, settings);
     policies::lower(&mut chains, &world, settings);
@@ -203,7 +217,7 @@ fn default_zone(chains: &mut Chains<'_, '_>, world: &World, settings: &Settings)
         return Default::Unknown("the default zone of firewalld, which is not known");
     }
     let (name, span) = settings.default_zone.as_ref().map_or(("public", settings.span), |z| (&z.value, z.span));
-    if world.zones.iter().any(|z| z.name == name) {
+    if world.zone(name).is_some() {
         return Default::Known(name.to_owned());
     }
     let text = format!("the default zone `{name}` was not read, and firewalld ships none of that name");
@@ -329,6 +343,9 @@ pub(super) fn contents(chains: &mut Chains<'_, '_>, world: &World, body: &Body, 
         let mut seen = BTreeSet::new();
         for service in body.services.iter().filter(|s| seen.insert(&s.value)) {
             let found = service_matches(chains, world, &service.value, None, service.span);
+            if !chains.step() {
+                break;
+            }
             for matcher in found {
                 let rule = said_rule(body, matcher, Action::Accept, service.span);
                 chains.push(&allow, Rule { name: Some(service.value.clone()), ..rule });
@@ -437,6 +454,10 @@ pub(super) fn service_matches(chains: &mut Chains<'_, '_>, world: &World, name: 
     let mut todo = vec![name.to_owned()];
     let mut out = Vec::new();
     while let Some(name) = todo.pop() {
+        if !chains.step() {
+            out.push(chains.condition("services after the bound on rules", span));
+            break;
+        }
         let shipped;
         let service = match world.services.get(&name) {
             Some(service) => service,

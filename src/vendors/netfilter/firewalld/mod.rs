@@ -31,6 +31,7 @@ use crate::vendors::{Confidence, Detection, Format, Reader, Role};
 const LEAVES: &[&str] = &[
     "the zone that NetworkManager gives an interface (connection.zone), and changes that were never made permanent",
     "panic mode, lockdown",
+    "dispatch of version 2.0 and later, where a packet has one zone at each end for policies too (read as in 1.x: every policy that fits)",
     "the iptables backend (its chains are taken for those of the nftables backend)",
     "limits of rich rules (opaque conditions), ip sets with interfaces or two addresses",
     "ebtables, passthroughs",

@@ -46,6 +46,8 @@ pub(super) struct Body {
     pub shipped: bool,
     /// One of several files that make up the zone.
     pub combined: bool,
+    /// Something is said of the whole that is not understood: it may be switched off.
+    pub doubtful: bool,
     pub target: Target,
     pub priority: i32,
     pub services: Vec<Said<String>>,
@@ -102,6 +104,7 @@ impl Body {
             span,
             shipped: false,
             combined: false,
+            doubtful: false,
             target,
             priority: 0,
             services: vec![],

@@ -1,15 +1,14 @@
 //! Policies between zones.
 
 use super::chains::Chains;
-use super::lower::{Owner, World, contents, pattern, target};
-use super::objects::{Body, Place, Said};
+use super::lower::{Owner, World, contents, family_of, pattern, target};
+use super::objects::{Body, Said};
 use super::places::place;
 use super::settings::Settings;
 use crate::diag::LineState;
 use crate::model::{Action, Direction, Match};
 use crate::net::Family;
 use crate::packets::Field;
-use crate::source::Span;
 
 /// One end of a policy: what packets must look like there, with the family that they then have.
 struct End {
@@ -26,10 +25,10 @@ pub(super) fn lower(chains: &mut Chains<'_, '_>, world: &World, settings: &Setti
     }
 }
 
-/// Whether one end names something that is there: the host, any zone, or a zone with an interface or source.
-fn active(world: &World, names: &[Said<String>]) -> bool {
-    let bound = |name: &str| world.zones.iter().any(|z| z.name == name && !(z.interfaces.is_empty() && z.sources.is_empty()));
-    names.iter().any(|n| matches!(n.value.as_str(), "HOST" | "ANY") || bound(&n.value))
+/// Whether one end names something that is there: the host, any zone, or a zone with an interface or source (or perhaps the default one).
+fn active(world: &World, names: &[Said<String>], settings: &Settings) -> bool {
+    let bound = |name: &str| world.zone(name).is_some_and(|z| !(z.interfaces.is_empty() && z.sources.is_empty()));
+    names.iter().any(|n| matches!(n.value.as_str(), "HOST" | "ANY") || bound(&n.value) || world.may_be_default(&n.value, settings))
 }
 
 fn has(names: &[Said<String>], name: &str) -> bool {
@@ -63,13 +62,14 @@ fn one(chains: &mut Chains<'_, '_>, world: &World, policy: &Body, settings: &Set
         return;
     }
     for name in policy.ingress.iter().chain(&policy.egress) {
-        let named = matches!(name.value.as_str(), "ANY" | "HOST") || world.zones.iter().any(|z| z.name == name.value);
+        let named = matches!(name.value.as_str(), "ANY" | "HOST") || world.zone(&name.value).is_some();
         if !named {
-            let text = format!("the zone `{}` was not read: firewalld would not load this policy", name.value);
-            chains.reader.note(name.span, LineState::Unsupported, text);
+            let text =
+                format!("the zone `{}` was not read, and firewalld ships none of that name: it would not load this policy", name.value);
+            chains.reader.incomplete(name.span, LineState::Unsupported, text);
         }
     }
-    let egress_has_interfaces = policy.egress.iter().any(|e| world.zones.iter().any(|z| z.name == e.value && !z.interfaces.is_empty()));
+    let egress_has_interfaces = policy.egress.iter().any(|e| world.zone(&e.value).is_some_and(|z| !z.interfaces.is_empty()));
     let hooks = hooks(policy, egress_has_interfaces);
     let suffix = format!("policy_{}", policy.name);
     let chain_of = |hook: &str| {
@@ -92,12 +92,12 @@ fn one(chains: &mut Chains<'_, '_>, world: &World, policy: &Body, settings: &Set
         source: find(&["nat_POSTROUTING"]),
         mangle: find(&["mangle_PREROUTING"]),
     };
-    if !(active(world, &policy.ingress) && active(world, &policy.egress)) {
+    if !(active(world, &policy.ingress, settings) && active(world, &policy.egress, settings)) {
         // No zone of it has an interface or source: firewalld makes nothing of it.
         return;
     }
-    let from = ends(chains, world, &policy.ingress, Direction::In, Field::Src);
-    let to = ends(chains, world, &policy.egress, Direction::Out, Field::Dst);
+    let from = ends(chains, world, &policy.ingress, Direction::In, Field::Src, settings);
+    let to = ends(chains, world, &policy.egress, Direction::Out, Field::Dst, settings);
     let side = if policy.priority < 0 { "pre" } else { "post" };
     for hook in &hooks {
         let name = chain_of(hook);
@@ -105,10 +105,17 @@ fn one(chains: &mut Chains<'_, '_>, world: &World, policy: &Body, settings: &Set
         let to_chain = chains.chain(&name, policy.span);
         for a in &from {
             for b in &to {
+                if !chains.step() {
+                    break;
+                }
                 if a.family.is_some() && b.family.is_some() && a.family != b.family {
                     continue;
                 }
-                let matcher = Match::all(vec![a.matcher.clone(), b.matcher.clone()]);
+                let mut parts = vec![a.matcher.clone(), b.matcher.clone()];
+                if policy.doubtful {
+                    parts.push(chains.condition(&format!("policy {} is in force as it is read", policy.name), policy.span));
+                }
+                let matcher = Match::all(parts);
                 chains.implied(&format!("{hook}_POLICIES_{side}"), "dispatch of a policy", matcher, Action::Jump(to_chain), policy.span);
             }
         }
@@ -120,20 +127,28 @@ fn one(chains: &mut Chains<'_, '_>, world: &World, policy: &Body, settings: &Set
 }
 
 /// The interfaces and sources of the zones of an end; one that holds for every packet for ANY, HOST, or zones without either.
-fn ends(chains: &mut Chains<'_, '_>, world: &World, names: &[Said<String>], direction: Direction, field: Field) -> Vec<End> {
+fn ends(
+    chains: &mut Chains<'_, '_>,
+    world: &World,
+    names: &[Said<String>],
+    direction: Direction,
+    field: Field,
+    settings: &Settings,
+) -> Vec<End> {
     let mut found: Vec<End> = Vec::new();
-    let mut add = |matcher: Match, family: Option<Family>, _span: Span| found.push(End { matcher, family });
-    for zone in names.iter().flat_map(|n| world.zones.iter().filter(move |z| z.name == n.value)) {
+    for (name, zone) in names.iter().filter_map(|n| Some((n, world.zone(&n.value)?))) {
         for interface in &zone.interfaces {
-            add(Match::Interface(direction, pattern(&interface.value)), None, interface.span);
+            found.push(End { matcher: Match::Interface(direction, pattern(&interface.value)), family: None });
         }
         for source in &zone.sources {
-            let family = match &source.value {
-                Place::Set(name) => world.sets.family(name),
-                Place::Addresses(family, _) => Some(*family),
-                Place::Mac(_) => None,
-            };
-            add(place(chains, &world.sets, &source.value, false, field, source.span), family, source.span);
+            let family = family_of(&source.value, &world.sets);
+            found.push(End { matcher: place(chains, &world.sets, &source.value, false, field, source.span), family });
+        }
+        if world.may_be_default(&zone.name, settings) {
+            // Up to 1.3 the interfaces that no zone names are of no zone for a policy; from 2.0 on the default zone is always active.
+            let text = "for policies, interfaces that no zone names are of the default zone in newer versions of firewalld only";
+            chains.reader.note(name.span, LineState::NotModelled, text);
+            found.push(End { matcher: chains.condition(text, name.span), family: None });
         }
     }
     if found.is_empty() {

@@ -15,6 +15,9 @@ pub(super) fn lower(chains: &mut Chains<'_, '_>, world: &World, body: &Body, own
     let mut order: Vec<&Rich> = body.rules.iter().collect();
     order.sort_by_key(|r| r.priority);
     for (n, rule) in order.into_iter().enumerate() {
+        if !chains.step() {
+            break;
+        }
         One { chains, world, body, owner, rule, number: n }.lower();
     }
 }
