@@ -28,27 +28,41 @@ fn conditions(device: &Device) -> Vec<String> {
     (0..device.conditions.len() as u32).map(|i| device.conditions.get(ConditionId(i)).0.to_owned()).collect()
 }
 
-/// The same device, whose conditions begin with `shared` in this order.
-fn renumbered(device: &Device, shared: &[String]) -> Device {
+/// The same device, whose conditions begin with `shared` in this order, and after them as many that it does not have.
+fn renumbered(device: &Device, shared: &[String], spare: usize) -> Device {
     let mut out = Device::default();
-    for text in shared {
+    let spare: Vec<String> = (0..spare).map(|i| format!("spare {i}")).collect();
+    for text in shared.iter().chain(&spare) {
         out.conditions.intern(text, fwproof::source::Span::new(fwproof::source::FileId(0), 0, 0));
     }
     out.absorb(device.clone());
     out
 }
 
+/// Conditions that are the same in both, each in its own words: those of the same text, and limits in the order of their rules.
+fn shared(a: &Device, b: &Device) -> (Vec<String>, Vec<String>) {
+    let (of_a, of_b) = (conditions(a), conditions(b));
+    let mine: BTreeSet<&String> = of_a.iter().collect();
+    let equal: Vec<String> = of_b.iter().filter(|c| mine.contains(c)).cloned().collect();
+    let limits = |list: &[String]| list.iter().filter(|c| c.starts_with("limit ") && !equal.contains(c)).cloned().collect::<Vec<_>>();
+    let (la, lb) = (limits(&of_a), limits(&of_b));
+    let n = if la.len() == lb.len() { la.len() } else { 0 };
+    let with = |limits: Vec<String>| equal.iter().cloned().chain(limits.into_iter().take(n)).collect();
+    (with(la), with(lb))
+}
+
 /// What one accepts and the other denies, in words; nothing if they are equal. Conditions of the same text are the same; packets that
 /// turn on another condition are left out, and counted. Also the number of pairs of sets that were compared.
 pub fn differences(a: (&str, &Device), b: (&str, &Device)) -> (Vec<String>, usize, usize) {
-    let mine: BTreeSet<String> = conditions(a.1).into_iter().collect();
-    let shared: Vec<String> = conditions(b.1).into_iter().filter(|c| mine.contains(c)).collect();
     let mut all = names(a.1);
     all.extend(names(b.1));
-    let (da, db) = (renumbered(a.1, &shared), renumbered(b.1, &shared));
+    let (of_a, of_b) = shared(a.1, b.1);
+    let common = of_a.len();
+    // What only one of them has gets numbers that the other does not have.
+    let (da, db) = (renumbered(a.1, &of_a, 0), renumbered(b.1, &of_b, 1 << 16));
     let limits = Limits::default();
     let (xa, xb) = (Analysis::new(&da, &all, &limits), Analysis::new(&db, &all, &limits));
-    let certain = |c: &Cube| c.dims().iter().all(|(d, _)| d.as_condition().is_none_or(|c| (c as usize) < shared.len()));
+    let certain = |c: &Cube| c.dims().iter().all(|(d, _)| d.as_condition().is_none_or(|c| (c as usize) < common));
     let (mut out, mut compared, mut left_out) = (Vec::new(), 0, 0);
     for way in Way::ALL {
         for family in Family::BOTH {

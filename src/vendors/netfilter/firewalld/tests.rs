@@ -77,8 +77,9 @@ fn a_zone_on_its_own_says_what_is_missing() {
 #[test]
 fn a_listing_shows_zones_policies_and_the_default_zone() {
     let reading = read("gate.firewalld.txt", LIST);
-    assert_eq!(reading.notes, []);
-    assert!(reading.lines.values().flatten().all(|s| *s <= LineState::Understood));
+    // Only that the default zone's part in a policy depends on the version.
+    assert_eq!(reading.notes.len(), 1, "{:?}", reading.notes);
+    assert!(reading.lines.values().flatten().all(|s| *s <= LineState::NotModelled));
     let names: Vec<&str> = reading.device.chains.iter().map(|c| c.name.as_str()).collect();
     assert!(names.contains(&"filter_IN_policy_guard") && names.contains(&"nat_POST_public") && !names.contains(&"filter_IN_home"));
     assert_eq!(rules(&reading.device, "nat_PRE_public_allow").len(), 2);
