@@ -55,9 +55,15 @@ fn fates(inventory: &Inventory) -> BTreeMap<FileId, BTreeMap<usize, String>> {
         let analysis = Analysis::new(device, &[], &Limits::default());
         let Ok(all) = analysis.fates() else { continue };
         for (line, fate) in all {
+            let rule = line.rule.and_then(|r| device.chains.get(line.chain.0 as usize)?.rules.get(r as usize));
+            if rule.is_some_and(|r| r.implied.is_some()) {
+                continue;
+            }
+            let own = analysis.span(*line).map(|s| s.file);
             let names = |by: &[Line]| {
                 let shown = by.iter().take(4).map(|l| match analysis.span(*l) {
-                    Some(s) => format!("line {}", inventory.sources.get(s.file).place(s.start).line),
+                    Some(s) if Some(s.file) == own => format!("line {}", inventory.sources.get(s.file).place(s.start).line),
+                    Some(s) => format!("{}:{}", inventory.sources.get(s.file).path, inventory.sources.get(s.file).place(s.start).line),
                     None => analysis.line_words(*l),
                 });
                 shown.collect::<Vec<_>>().join(", ")

@@ -79,7 +79,13 @@ const SYSTEM_FOLDERS: &[&str] = &[
     "network",
     "conf.d",
     "sysctl.d",
+    "firewalld",
+    "usr",
+    "lib",
 ];
+
+/// Folders below that of firewalld.
+const FIREWALLD_FOLDERS: &[&str] = &["zones", "policies", "services", "ipsets", "icmptypes", "helpers"];
 
 /// The folder that stands for the host of a file in `folder`.
 fn home(folder: &Path, estate: &BTreeSet<String>) -> PathBuf {
@@ -90,7 +96,9 @@ fn home(folder: &Path, estate: &BTreeSet<String>) -> PathBuf {
     let mut at = folder;
     while let (Some(name), Some(parent)) = (at.file_name(), at.parent()) {
         let of_openvpn = matches!(name.to_str(), Some("server" | "client")) && parent.file_name().is_some_and(|n| n == "openvpn");
-        let system = name.to_str().is_some_and(|n| SYSTEM_FOLDERS.contains(&n)) || of_openvpn;
+        let of_firewalld =
+            name.to_str().is_some_and(|n| FIREWALLD_FOLDERS.contains(&n)) && parent.file_name().is_some_and(|n| n == "firewalld");
+        let system = name.to_str().is_some_and(|n| SYSTEM_FOLDERS.contains(&n)) || of_openvpn || of_firewalld;
         if !system || parent.file_name().is_none() {
             break;
         }
@@ -260,8 +268,9 @@ mod tests {
             file("/x/edge/rules.v6", "iptables", V6),
             file("/x/edge/ip-addr.txt", "ip-addr", &[]),
             file("/x/edge/wg0.conf", "wireguard", &[]),
+            file("/x/edge/usr/lib/firewalld/services/own.xml", "firewalld-object", &[]),
         ];
-        assert_eq!(names(&files, &[]), [("edge".to_owned(), vec![0, 1, 2, 3])]);
+        assert_eq!(names(&files, &[]), [("edge".to_owned(), vec![0, 1, 2, 3, 4])]);
     }
 
     #[test]

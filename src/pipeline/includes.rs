@@ -53,12 +53,17 @@ pub(super) fn follow(files: &mut Vec<Loaded>, options: &Options) -> Includes {
                 fail(format!("includes are nested more than {} deep: this one is not read", options.limits.include_depth));
                 continue;
             }
+            if found.path.is_none() && span.start == span.end {
+                continue;
+            }
             if found.path.is_none() {
                 fail("standard input has no folder: what it includes is not read; give the file by its path".into());
                 continue;
             }
             let paths = match resolve(&found, &pattern, options.limits.files) {
                 Ok(paths) => paths,
+                // The format implies it: see `IncludesFn`.
+                Err(_) if span.start == span.end => Vec::new(),
                 Err(text) => {
                     fail(text);
                     continue;

@@ -14,6 +14,9 @@ use crate::source::SourceFile;
 
 /// Every format that fwproof reads, by id.
 pub static FORMATS: &[&Format] = &[
+    &netfilter::FIREWALLD,
+    &netfilter::FIREWALLD_LIST,
+    &netfilter::FIREWALLD_OBJECT,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IPSET,

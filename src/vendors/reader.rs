@@ -104,6 +104,11 @@ impl<'a> Reader<'a> {
         Reader { file, limits, device: Device::default(), files, resolve, notes: vec![], lines, secrets: vec![], included: vec![] }
     }
 
+    /// A file of the run: the one to read, or one that [`Reader::include`] gave.
+    pub fn source(&self, id: FileId) -> &'a SourceFile {
+        (self.files)(id)
+    }
+
     /// Raises the state of the lines that `span` touches.
     pub fn mark(&mut self, span: Span, state: LineState) {
         let file = (self.files)(span.file);
@@ -172,5 +177,6 @@ impl Format {
     }
 }
 
-/// Lists the includes of a file, as written, with where they stand.
+/// Lists the includes of a file, as written, with where they stand. One with an empty span is not written but implied by the format: it may
+/// lead to nothing, or out of the given folder (where nothing is opened), without a word.
 pub type IncludesFn = fn(&SourceFile) -> Vec<(String, Span)>;

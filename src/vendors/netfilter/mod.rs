@@ -1,5 +1,6 @@
-//! Linux netfilter: iptables, nftables, and what is exported beside them.
+//! Linux netfilter: iptables, nftables, firewalld, and what is exported beside them.
 
+mod firewalld;
 mod ip_addr;
 mod ip_route;
 mod ipset;
@@ -7,6 +8,7 @@ mod iptables;
 mod nftables;
 mod sysctl;
 
+pub use firewalld::{FIREWALLD, FIREWALLD_LIST, FIREWALLD_OBJECT};
 pub use ip_addr::IP_ADDR;
 pub use ip_route::IP_ROUTE;
 pub use ipset::IPSET;

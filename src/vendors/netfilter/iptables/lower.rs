@@ -127,7 +127,7 @@ fn goes_to(action: &Action) -> Option<usize> {
 }
 
 /// Makes a jump opaque where it closes a cycle: the kernel refuses such rulesets (`mark_source_chains` in ip_tables.c).
-fn cut_cycles(reader: &mut Reader<'_>, first: usize) {
+pub(super) fn cut_cycles(reader: &mut Reader<'_>, first: usize) {
     #[derive(Clone, Copy, PartialEq)]
     enum Color {
         New,
@@ -171,7 +171,7 @@ fn cut_cycles(reader: &mut Reader<'_>, first: usize) {
 
 /// Settles what depends on which hook a nat chain is called from: NETMAP translates the destination when it is reached from
 /// PREROUTING or OUTPUT, else the source; the other targets are refused on the wrong side (`nf_nat_*_checkentry` hook masks in xt_nat.c).
-fn sides(reader: &mut Reader<'_>, first: usize, family: Family, netmaps: Vec<Netmap>) {
+pub(super) fn sides(reader: &mut Reader<'_>, first: usize, family: Family, netmaps: Vec<Netmap>) {
     const DESTINATION: u8 = 1;
     const SOURCE: u8 = 2;
     let count = reader.device.chains.len();

@@ -4,6 +4,7 @@
 //! and action (`rule`, with `matches` for the options of match modules and `targets` for what follows `-j`).
 
 mod defaults;
+mod direct;
 mod family;
 mod listing;
 mod lower;
@@ -17,6 +18,7 @@ mod tests;
 mod tokens;
 mod values;
 
+pub(in crate::vendors::netfilter) use direct::{DirectRule, direct_chains};
 pub use listing::IPTABLES_LIST;
 
 use crate::source::SourceFile;
