@@ -73,13 +73,7 @@ fn undecided(device: &Device, first: &Tunnel, part: &Unmodelled, family: Family)
     finding
 }
 
-fn judge(
-    spec: &Spec,
-    analysis: &Analysis<'_>,
-    clients: &[&Tunnel],
-    first: &Tunnel,
-    family: Family,
-) -> Result<Option<Finding>, Limit> {
+fn judge(spec: &Spec, analysis: &Analysis<'_>, clients: &[&Tunnel], first: &Tunnel, family: Family) -> Result<Option<Finding>, Limit> {
     let device = analysis.device;
     let public = if family == Family::V4 { PUBLIC4.clone() } else { PUBLIC6.clone() };
     let through = clients.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);

@@ -4,9 +4,7 @@
 use super::compile::{interface_of, port_of};
 use super::program::{Line, base_chains, before_tracking};
 use super::{Analysis, Space, Way};
-use crate::model::{
-    Action, BaseChain, ChainId, Device, Direction, Effect, Match, NatKind, PolicyAction, Rule, SetValue, Translation,
-};
+use crate::model::{Action, BaseChain, ChainId, Device, Direction, Effect, Match, NatKind, PolicyAction, Rule, SetValue, Translation};
 use crate::net::Family;
 use crate::packets::fields::{ABSENT_PORT, ct};
 use crate::packets::{Dim, Field, Packet};
