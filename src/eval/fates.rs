@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::flow::Variants;
 use super::program::{Act, Line, Program};
-use super::solve::{GaveUp, Reached, Sampler, step};
+use super::cells::{Cells, Instead};
+use super::solve::{Budget, GaveUp, Reached, Sampler};
 use super::{Analysis, Limit};
 use crate::model::{Action, ChainId};
 use crate::packets::{Cube, Packet};
@@ -142,13 +143,12 @@ fn answer(program: &Program, regions: &[Cube], place: &Place) -> Answer {
     if region.is_empty() {
         return Answer::Nothing;
     }
-    let mut steps = 0;
-    match program.reach(place.target, region.clone(), &mut steps) {
+    match program.reach(place.target, &region) {
         Err(GaveUp) => Answer::GaveUp,
         Ok(Reached::No(blockers)) => Answer::Blocked(blame(program, &region, &blockers)),
         Ok(Reached::Yes(_)) => match place.entry {
             None => Answer::Matters,
-            Some(entry) => match instead(program, place, entry, region, &mut steps) {
+            Some(entry) => match instead(program, place, entry, region) {
                 Err(GaveUp) => Answer::GaveUp,
                 Ok(None) => Answer::Matters,
                 Ok(Some(by)) => Answer::Same(by),
@@ -197,19 +197,36 @@ fn covered<'c>(region: &[Cube], cubes: impl Iterator<Item = &'c Cube>, program: 
 }
 
 /// Whether every packet that gets to the place would be treated the same without it; then by which lines.
-fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, steps: &mut usize) -> Result<Option<Vec<u32>>, GaveUp> {
+fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>) -> Result<Option<Vec<u32>>, GaveUp> {
     let act = program.entries[entry as usize].act;
     if matches!(act, Act::Divert(_) | Act::Elsewhere) {
         return Ok(None);
     }
+    match instead_by_packets(program, place, act, region.clone(), &mut Budget(program.patience)) {
+        Err(GaveUp) => {
+            let rule = Instead { line: place.line, target: place.target, after: place.after, act };
+            let by = Cells::instead(program, &rule, region)?;
+            Ok(by.map(|by| by.into_iter().map(|e| program.entries[e as usize].line).collect::<BTreeSet<u32>>().into_iter().collect()))
+        }
+        done => done,
+    }
+}
+
+fn instead_by_packets(
+    program: &Program,
+    place: &Place,
+    act: Act,
+    region: Vec<Cube>,
+    budget: &mut Budget,
+) -> Result<Option<Vec<u32>>, GaveUp> {
     let mut pieces = region;
     let mut lines = BTreeSet::new();
     let mut sample = Sampler::new(place.target ^ 0x5555);
     while let Some(piece) = pieces.pop() {
-        step(steps)?;
+        budget.spend(1)?;
         let packet = sample.packet(&piece, program);
         if let Some(e) = program.blocker(&packet, place.target) {
-            program.take_away(&piece, e, place.target, &mut pieces);
+            program.take_away(&piece, e, place.target, &mut pieces, budget)?;
             continue;
         }
         if let Act::Skip(to) = act
@@ -255,7 +272,7 @@ fn instead(program: &Program, place: &Place, entry: u32, region: Vec<Cube>, step
                     if other.act == end || (without && other.line == place.line) {
                         continue;
                     }
-                    step(steps)?;
+                    budget.spend(1)?;
                     parts.extend(same.and(&other.cube));
                 }
                 if let Act::Skip(to) = program.entries[e as usize].act {

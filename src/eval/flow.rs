@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::program::{Act, Divert, Line, Program, Purpose};
-use super::solve::{GaveUp, Reached};
+use super::solve::{Budget, GaveUp, Reached};
 use super::walk::{Walked, walk};
 use super::{Analysis, Limit, Space, Way};
 use crate::model::{Effect, NatKind, Translation};
@@ -90,14 +90,14 @@ impl Variants {
 
 fn children(analysis: &Analysis<'_>, way: Way, family: Family, purpose: Purpose, v: &Variant) -> Result<Vec<Variant>, Limit> {
     let mut out: Vec<Variant> = Vec::new();
-    for (e, entry) in v.program.entries.iter().enumerate() {
+    for &e in &v.program.changing {
+        let entry = &v.program.entries[e as usize];
         let Act::Divert(id) = entry.act else { continue };
         let divert = &v.program.diverts[id as usize];
         let mut child: Option<Variant> = None;
         for (region, origin) in v.regions.iter().zip(&v.origins) {
             let Some(start) = region.and(&entry.cube) else { continue };
-            let mut steps = 0;
-            let pieces = v.program.effective(e as u32, vec![start], &mut steps).map_err(gave_up)?;
+            let pieces = v.program.effective(e, &[start]).map_err(gave_up)?;
             for piece in pieces {
                 let Some((cube, certain)) = apply(divert, &piece, &analysis.space, way, family) else { continue };
                 let Some(origin) = v.before_changes(&piece, origin, family) else { continue };
@@ -122,7 +122,7 @@ fn children(analysis: &Analysis<'_>, way: Way, family: Family, purpose: Purpose,
 }
 
 pub(super) fn gave_up(_: GaveUp) -> Limit {
-    Limit("the search for a packet was given up at its bound of steps".into())
+    Limit("the rules are too entangled: the search for a packet was given up at its bound of work".into())
 }
 
 /// The address, port and address type that a translation changes.
@@ -369,8 +369,7 @@ fn candidates(program: &Program, regions: &[Cube], want: Want) -> Vec<Vec<u32>> 
 
 fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: Vec<Cube>) -> Result<Option<Hit>, Limit> {
     let Query { way, family, purpose, want } = query;
-    let mut steps = 0;
-    let Reached::Yes(found) = v.program.reach(target, region.clone(), &mut steps).map_err(gave_up)? else { return Ok(None) };
+    let Reached::Yes(found) = v.program.reach(target, &region).map_err(gave_up)? else { return Ok(None) };
     let mut best = build(analysis, query, v, &found)?;
     if best.certain || !v.certain {
         best.certain &= v.certain;
@@ -378,11 +377,10 @@ fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: 
     }
     // Some valuation decides so about this packet. Is there a packet about which every valuation does? Take away from the headers of the
     // region those about which some valuation decides otherwise.
-    let mut steps = 0;
-    let pieces = v.program.effective(target, region, &mut steps).map_err(gave_up)?;
+    let pieces = v.program.effective(target, &region).map_err(gave_up)?;
     let mut headers: Vec<Cube> = pieces.iter().filter_map(|p| v.arrived(p, family)).map(|c| c.without_conditions()).collect();
     let other = if want == Want::Accepted { Want::Blocked } else { Want::Accepted };
-    for p in passing_within(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()], CERTAINTY_STEPS)? {
+    for p in passing_within(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()], Some(Budget(CERTAINTY_STEPS)))? {
         let cube = p.arriving.without_conditions();
         headers = headers.iter().flat_map(|h| h.minus(&cube, family)).collect();
         if headers.is_empty() {
@@ -446,12 +444,17 @@ pub struct Passing {
 
 /// All packets that pass (`want` accepted) or do not pass, exactly. Opaque conditions stay in the cubes.
 pub fn passing(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<Passing>, Limit> {
-    passing_within(analysis, query, arriving, deciding, usize::MAX)
+    passing_within(analysis, query, arriving, deciding, None)
 }
 
-/// As [`passing`], in at most `most` steps for all lines together.
-fn passing_within(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: &[Cube], most: usize) -> Result<Vec<Passing>, Limit> {
-    let mut all = 0;
+/// As [`passing`]; with a budget, within that for all lines together.
+fn passing_within(
+    analysis: &Analysis<'_>,
+    query: Query,
+    arriving: &[Cube],
+    deciding: &[Cube],
+    mut budget: Option<Budget>,
+) -> Result<Vec<Passing>, Limit> {
     let Query { way, family, purpose, want } = query;
     let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out = Vec::new();
@@ -462,12 +465,11 @@ fn passing_within(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deci
                 for e in group {
                     let entry = &v.program.entries[e as usize];
                     let start: Vec<Cube> = regions.iter().filter_map(|r| r.and(&entry.cube)).collect();
-                    let mut steps = 0;
-                    let pieces = v.program.effective(e, start, &mut steps).map_err(gave_up)?;
-                    all += steps;
-                    if all > most {
-                        return Err(gave_up(GaveUp));
-                    }
+                    let pieces = match &mut budget {
+                        Some(budget) => v.program.effective_within(e, &start, budget),
+                        None => v.program.effective(e, &start),
+                    };
+                    let pieces = pieces.map_err(gave_up)?;
                     for piece in pieces {
                         let Some(arriving) = v.before_changes(&piece, origin, family) else { continue };
                         out.push(Passing {

@@ -5,11 +5,13 @@
 //! * [`program`]: the chains of a packet's way, flattened to one ordered list of entries;
 //! * `index`: finds the entries that concern a packet or a cube;
 //! * `solve`: who decides about a packet, and whether a packet of a region gets to an entry;
+//! * `cells`: the same for hard clusters of rules, another way;
 //! * [`fates`]: which rules are live, shadowed, or redundant;
 //! * [`flow`]: the packets of a region that are accepted or denied, through address translation;
 //! * [`trace`]: packets as lines of JSON;
 //! * [`walk`]: the same semantics a second time, one packet at a time, written without any of the above.
 
+mod cells;
 mod compile;
 pub mod fates;
 pub mod flow;

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use super::compile::{Compiler, TooMany};
 use super::index::Index;
+use super::solve::PATIENCE;
 use super::space::Space;
 pub use super::space::Way;
 use crate::model::{Action, BaseChain, ChainId, Device, Effect, Hook, NatKind, Policy, PolicyAction, Translation};
@@ -134,6 +135,10 @@ pub struct Program {
     pub marks: Vec<Mark>,
     pub(super) frames: Vec<Frame>,
     pub(super) index: Index,
+    /// The entries that divert.
+    pub(super) changing: Vec<u32>,
+    /// Steps after which a search goes over to its second method.
+    pub(super) patience: usize,
 }
 
 /// The place of a rule that has no entry of its own.
@@ -226,6 +231,8 @@ impl<'a> Builder<'a> {
                 marks: Vec::new(),
                 frames: Vec::new(),
                 index: Index::default(),
+                changing: Vec::new(),
+                patience: PATIENCE,
             },
             line_ids: HashMap::new(),
             compiled: HashMap::new(),
@@ -271,6 +278,9 @@ impl<'a> Builder<'a> {
         self.push(vec![Cube::any()], Act::Accept, line)?;
         self.close(whole);
         for i in 0..self.out.entries.len() {
+            if let Act::Divert(_) = self.out.entries[i].act {
+                self.out.changing.push(i as u32);
+            }
             if let Act::Skip(frame) = self.out.entries[i].act {
                 let frame = &mut self.out.frames[frame as usize];
                 frame.skips.push(i as u32);

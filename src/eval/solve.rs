@@ -3,22 +3,32 @@
 //! The method is counterexample-guided subtraction: take a packet of the region and look who decides about it. If it gets where
 //! it should, it is the proof. If an earlier entry takes it, the packets of that entry are subtracted from the region, and what
 //! is left is searched on. An entry takes a packet only if no skip before it jumps over it: those pieces go back to the region.
-//! Every step removes at least one cell of the arrangement of all cubes, so the search ends, and its answer is exact.
+//! Every step removes at least one cell of the arrangement of all cubes, so the search ends, and its answer is exact. Where it takes
+//! too many steps, [`Cells`] decides the same question another way.
 
 use smallvec::SmallVec;
 
+use super::cells::Cells;
 use super::program::{Act, Program};
 use crate::packets::{Cube, Dim, Packet, plausible};
 
-/// Steps of one search before it gives up, loudly.
-const STEPS: usize = 100_000;
-
-/// Cubes that a set may be cut into before the search gives up, loudly: they are what takes memory.
-const PIECES: usize = 10_000;
+/// Steps after which a search goes over to cells.
+pub(super) const PATIENCE: usize = 1_000;
 
 /// A search was given up: too many steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct GaveUp;
+
+/// How many steps a search may still take.
+pub(super) struct Budget(pub usize);
+
+impl Budget {
+    /// Takes `n` steps.
+    pub(super) fn spend(&mut self, n: usize) -> Result<(), GaveUp> {
+        self.0 = self.0.checked_sub(n).ok_or(GaveUp)?;
+        Ok(())
+    }
+}
 
 /// What a search came to.
 #[derive(Debug)]
@@ -90,18 +100,27 @@ impl Program {
     }
 
     /// Removes from `piece` the packets that `entry` takes before they get to `target`; what is left goes to `left`.
-    pub(super) fn take_away(&self, piece: &Cube, entry: u32, target: u32, left: &mut Vec<Cube>) {
+    pub(super) fn take_away(
+        &self,
+        piece: &Cube,
+        entry: u32,
+        target: u32,
+        left: &mut Vec<Cube>,
+        budget: &mut Budget,
+    ) -> Result<(), GaveUp> {
+        budget.spend(1)?;
         let cube = &self.entries[entry as usize].cube;
         piece.minus_into(cube, self.family, left);
-        let Some(inside) = piece.and(cube) else { return };
+        let Some(inside) = piece.and(cube) else { return Ok(()) };
         let mut taken = vec![inside];
         for skip in self.bypasses(entry, target, &taken[0]) {
             // What the skip takes before it gets to `entry` goes around it. (A skip out of a called chain may itself be jumped over by a
             // return from that chain.)
             let mut past = Vec::new();
             for piece in &taken {
-                self.take_away(piece, skip, entry, &mut past);
+                self.take_away(piece, skip, entry, &mut past, budget)?;
             }
+            budget.spend((taken.len() * past.len()) / 8)?;
             for piece in &taken {
                 let mut around = vec![piece.clone()];
                 for p in past.iter().filter(|p| p.overlaps(piece)) {
@@ -111,15 +130,23 @@ impl Program {
             }
             taken = past;
         }
+        Ok(())
     }
 
     /// Whether a packet of the region gets to `target` (an entry number; the region should lie in its cube).
-    pub(super) fn reach(&self, target: u32, region: Vec<Cube>, steps: &mut usize) -> Result<Reached, GaveUp> {
-        let mut pieces = region;
+    pub(super) fn reach(&self, target: u32, region: &[Cube]) -> Result<Reached, GaveUp> {
+        match self.reach_by_packets(target, region, &mut Budget(self.patience)) {
+            Err(GaveUp) => Cells::reach(self, target, region.to_vec()),
+            done => done,
+        }
+    }
+
+    fn reach_by_packets(&self, target: u32, region: &[Cube], budget: &mut Budget) -> Result<Reached, GaveUp> {
+        let mut pieces = region.to_vec();
         let mut blockers: Vec<u32> = Vec::new();
         let mut sample = Sampler::new(target);
         while let Some(piece) = pieces.pop() {
-            step(steps)?;
+            budget.spend(1)?;
             let packet = sample.packet(&piece, self);
             match self.blocker(&packet, target) {
                 None => {
@@ -132,7 +159,7 @@ impl Program {
                     if !blockers.contains(&e) {
                         blockers.push(e);
                     }
-                    self.take_away(&piece, e, target, &mut pieces);
+                    self.take_away(&piece, e, target, &mut pieces, budget)?;
                 }
             }
         }
@@ -140,19 +167,24 @@ impl Program {
         Ok(Reached::No(blockers))
     }
 
-    /// All packets of the region that get to `target`, as disjoint cubes.
-    pub(super) fn effective(&self, target: u32, region: Vec<Cube>, steps: &mut usize) -> Result<Vec<Cube>, GaveUp> {
-        let mut pieces = region;
+    /// All packets of the region (disjoint cubes) that get to `target`, as disjoint cubes.
+    pub(super) fn effective(&self, target: u32, region: &[Cube]) -> Result<Vec<Cube>, GaveUp> {
+        match self.effective_within(target, region, &mut Budget(self.patience.saturating_mul(20))) {
+            Err(GaveUp) => Cells::effective(self, target, region.to_vec()),
+            done => done,
+        }
+    }
+
+    /// As [`Program::effective`], in a few steps or not at all.
+    pub(super) fn effective_within(&self, target: u32, region: &[Cube], budget: &mut Budget) -> Result<Vec<Cube>, GaveUp> {
+        let mut pieces = region.to_vec();
         let mut out = Vec::new();
         let mut sample = Sampler::new(target);
         while let Some(piece) = pieces.pop() {
-            step(steps)?;
-            if pieces.len() + out.len() > PIECES {
-                return Err(GaveUp);
-            }
+            budget.spend(1)?;
             let packet = sample.packet(&piece, self);
             if let Some(e) = self.blocker(&packet, target) {
-                self.take_away(&piece, e, target, &mut pieces);
+                self.take_away(&piece, e, target, &mut pieces, budget)?;
                 continue;
             }
             // The packets around this one that take the same skips, and meet nothing else on the way.
@@ -170,10 +202,8 @@ impl Program {
             for stop in path.iter().copied().chain([target]) {
                 for k in self.overlapping(&same, at, stop) {
                     self.split(&mut rest, k, target, &mut pieces);
-                    step(steps)?;
-                    if rest.len() + pieces.len() > PIECES {
-                        return Err(GaveUp);
-                    }
+                    // Each piece that is left costs a look.
+                    budget.spend(1 + rest.len() / 16)?;
                 }
                 if let Some(Act::Skip(to)) = self.entries.get(stop as usize).map(|e| e.act)
                     && stop != target
@@ -232,11 +262,6 @@ impl Program {
         found.dedup();
         found
     }
-}
-
-pub(super) fn step(steps: &mut usize) -> Result<(), GaveUp> {
-    *steps += 1;
-    if *steps > STEPS { Err(GaveUp) } else { Ok(()) }
 }
 
 /// Picks packets of cubes: pseudo-random (systematic choices, such as always the first address, are what rulesets are full of special
