@@ -6,7 +6,10 @@ use fwproof::eval::Analysis;
 use fwproof::source::Limits;
 use fwproof::vendors;
 
+#[allow(dead_code, reason = "the examples use the rest of it")]
 mod generate;
+
+use generate::stress;
 
 fn fates(c: &mut Criterion) {
     let Some(format) = vendors::format("iptables") else { return };
@@ -16,6 +19,10 @@ fn fates(c: &mut Criterion) {
         ("flat 1,000", generate::flat(1000, false)),
         ("flat 10,000", generate::flat(10_000, false)),
         ("90 chains", generate::chained(5000, 90)),
+        ("a partition", stress::kd(1000)),
+        ("crossing slabs", stress::slabs(300)),
+        ("a grid", stress::grid(10)),
+        ("returns", stress::returns(2000, 20)),
     ] {
         group.bench_function(format!("read {name}"), |b| b.iter(|| format.read_text("bench", &text)));
         let (_, reading) = format.read_text("bench", &text);

@@ -191,6 +191,9 @@ fn passes(analysis: &Analysis<'_>, p: &Packet) -> Outcome {
     walk(analysis, Way::Forward, FAMILY, p, Some(p.conditions()), None, false).verdict
 }
 
+/// Steps after which a search goes over to its second method: at once, soon, or (on rulesets as small as these) never.
+const PATIENCE: [usize; 3] = [0, 3, 1000];
+
 fn config(cases: u32) -> ProptestConfig {
     let cases = std::env::var("FWPROOF_CASES").ok().and_then(|c| c.parse().ok()).unwrap_or(cases);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -200,8 +203,8 @@ proptest! {
     #![proptest_config(config(60))]
 
     #[test]
-    fn the_accepted_set_is_what_single_packets_get(device in device(true)) {
-        let analysis = Analysis::new(&device, &[], &Limits::default());
+    fn the_accepted_set_is_what_single_packets_get(device in device(true), patience in prop::sample::select(&PATIENCE[..])) {
+        let analysis = Analysis::new(&device, &[], &Limits::default()).with_patience(patience);
         let any = [Cube::any()];
         let accepted = passing(&analysis, Query::new(Way::Forward, FAMILY, Want::Accepted), &any, &any).unwrap();
         let blocked = passing(&analysis, Query::new(Way::Forward, FAMILY, Want::Blocked), &any, &any).unwrap();
@@ -237,8 +240,8 @@ proptest! {
     }
 
     #[test]
-    fn hits_find_every_deciding_line(device in device(true)) {
-        let analysis = Analysis::new(&device, &[], &Limits::default());
+    fn hits_find_every_deciding_line(device in device(true), patience in prop::sample::select(&PATIENCE[..])) {
+        let analysis = Analysis::new(&device, &[], &Limits::default()).with_patience(patience);
         let any = [Cube::any()];
         for want in [Want::Accepted, Want::Blocked] {
             let found = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any).unwrap().found;
@@ -252,8 +255,8 @@ proptest! {
     }
 
     #[test]
-    fn a_shadowed_rule_is_met_by_no_packet_and_a_redundant_one_changes_nothing(device in device(false)) {
-        let analysis = Analysis::new(&device, &[], &Limits::default());
+    fn a_shadowed_rule_is_met_by_no_packet_and_a_redundant_one_changes_nothing(device in device(false), patience in prop::sample::select(&PATIENCE[..])) {
+        let analysis = Analysis::new(&device, &[], &Limits::default()).with_patience(patience);
         let fates = fates(&analysis).unwrap();
         let mut met: BTreeMap<Line, usize> = BTreeMap::new();
         let mut packets = Vec::new();

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+pub mod stress;
+
 /// SplitMix64.
 pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,7 +43,7 @@ impl Random {
     }
 }
 
-const HEAD: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
+pub const HEAD: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
 const FIRST: &str = "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n";
 
 /// A flat list of `n` rules; one in twenty is the copy of an earlier one.
@@ -91,4 +94,80 @@ pub fn chained(n: usize, chains: usize) -> String {
         }
     }
     out + "COMMIT\n"
+}
+
+/// The flat list of [`flat`], IPv4, as `nft list ruleset` prints such: for comparison of the readers.
+pub fn nft(n: usize) -> String {
+    let mut r = Random(1);
+    let mut out = String::from("table inet filter {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n");
+    out.push_str("\t\tct state established,related accept\n");
+    for _ in 0..n {
+        let source = if r.below(2) == 0 { format!("ip saddr {} ", r.network(false)) } else { String::new() };
+        let to = r.host(false);
+        let service = match r.below(3) {
+            0 => format!("tcp dport {}", 1024 + r.below(60_000)),
+            1 => "tcp dport { 80, 443, 8000-8100 }".into(),
+            _ => format!("udp dport {}", 1024 + r.below(60_000)),
+        };
+        let verdict = if r.below(10) < 7 { "accept" } else { "drop" };
+        let _ = writeln!(out, "\t\t{source}ip daddr {} {service} {verdict}", to.trim_end_matches("/32"));
+    }
+    out + "\t}\n}\n"
+}
+
+/// A key as WireGuard writes them, the same for the same number. It is of nobody.
+fn key(n: u64) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut r = Random(n);
+    let mut out: String = (0..42).map(|_| char::from(DIGITS[r.below(64) as usize])).collect();
+    // The last digit of 32 bytes has two bits of nothing.
+    out.push(char::from(DIGITS[r.below(16) as usize * 4]));
+    out + "="
+}
+
+/// A remote worker's folder: names and texts of its files. One in ten lets SSH in.
+pub fn worker(n: u64) -> [(&'static str, String); 2] {
+    let ssh = if n.is_multiple_of(10) { "\t\ttcp dport 22 accept\n" } else { "" };
+    let (a, b) = (n / 250, n % 250 + 2);
+    let firewall = format!(
+        "table inet filter {{
+\tchain input {{
+\t\ttype filter hook input priority filter; policy drop;
+\t\tct state established,related accept
+\t\tct state invalid drop
+\t\tiif \"lo\" accept
+{ssh}\t\ticmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} accept
+\t}}
+
+\tchain forward {{
+\t\ttype filter hook forward priority filter; policy drop;
+\t}}
+
+\tchain output {{
+\t\ttype filter hook output priority filter; policy drop;
+\t\toif \"lo\" accept
+\t\toifname \"wg0\" accept
+\t\tip daddr 203.0.113.3 udp dport 51820 accept
+\t\tudp dport 67 accept
+\t\ticmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} accept
+\t}}
+}}
+"
+    );
+    let vpn = format!(
+        "[Interface]
+Address = 10.99.{a}.{b}/32, 2001:db8:99::{n:x}/128
+PrivateKey = {}
+DNS = 10.10.10.53
+
+[Peer]
+PublicKey = {}
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = 203.0.113.3:51820
+PersistentKeepalive = 25
+",
+        key(1_000 + n),
+        key(7)
+    );
+    [("ruleset.nft", firewall), ("wg0.conf", vpn)]
 }

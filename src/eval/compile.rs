@@ -96,9 +96,32 @@ impl<'a> Compiler<'a> {
         Cube::of(Dim::condition(id), Ranges::single(u128::from(sign)), self.family).into_iter().collect()
     }
 
+    /// The dimension and the values of a matcher that asks for one alone.
+    fn one(&self, m: &Match, sign: bool, early: bool) -> Option<(Dim, Ranges)> {
+        let signed = |field: Field, set: &Ranges| {
+            (Dim::field(field), if sign { set.clone() } else { set.complement(field.max(self.family)) })
+        };
+        Some(match m {
+            Match::Field(Field::Ct, _) if early => return None,
+            Match::Field(field, set) => signed(*field, set),
+            Match::Address(field, family, set) if *family == self.family => signed(*field, set),
+            Match::Interface(direction, pattern) => signed(Space::direction_field(*direction), &self.space.interfaces(pattern)),
+            Match::Opaque(id) => (Dim::condition(id.0), Ranges::single(u128::from(sign))),
+            Match::Not(inner) => return self.one(inner, !sign, early),
+            _ => return None,
+        })
+    }
+
     fn product(&mut self, parts: &[Match], sign: bool, early: bool) -> Result<Vec<Cube>, TooMany> {
         let mut out = vec![Cube::any()];
         for part in parts {
+            if let Some((dim, set)) = self.one(part, sign, early) {
+                out.retain_mut(|cube| cube.narrow(dim, &set, self.family));
+                if out.is_empty() {
+                    break;
+                }
+                continue;
+            }
             let next = self.signed(part, sign, early)?;
             out = match (out.as_slice(), next.as_slice()) {
                 ([one], [other]) => one.and(other).into_iter().collect(),

@@ -1,15 +1,15 @@
 //! Which rules are live, which are shadowed and by whom, and which change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use rayon::prelude::*;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::flow::Variants;
 use super::program::{Act, Line, Program};
 use super::cells::{Cells, Instead};
 use super::solve::{Budget, GaveUp, Reached, Sampler};
 use super::{Analysis, Limit};
-use crate::model::{Action, ChainId};
+use crate::model::{Action, Chain, ChainId};
 use crate::packets::{Cube, Packet};
 
 /// What becomes of a rule.
@@ -31,6 +31,7 @@ pub enum Fate {
 
 #[derive(Default)]
 struct Sum {
+    called: bool,
     seen: bool,
     live: bool,
     matters: bool,
@@ -44,26 +45,35 @@ struct Place {
     line: u32,
     target: u32,
     after: u32,
-    cubes: Vec<Cube>,
-    /// The entry whose act stands for the group; `None` for a mark.
-    entry: Option<u32>,
+    what: What,
+}
+
+/// Where the cubes of a place stand.
+#[derive(Clone, Copy)]
+enum What {
+    /// Entries from the place's target up to this one, exclusive. They do the same.
+    Entries(u32),
+    /// A mark.
+    Mark(usize),
 }
 
 /// The fate of every rule of a device, by chain and rule, over all ways and both families.
 pub fn fates(analysis: &Analysis<'_>) -> Result<BTreeMap<Line, Fate>, Limit> {
-    let mut sums: BTreeMap<Line, Sum> = BTreeMap::new();
+    let none = |c: &Chain| c.rules.iter().map(|_| Sum::default()).collect();
+    let mut sums = Sums(analysis.device.chains.iter().map(none).collect());
     for (way, family) in analysis.used_ways() {
         let variants = Variants::for_fates(analysis, way, family)?;
         for variant in variants.all() {
             judge(&variant.program, &variant.regions, &mut sums);
         }
     }
-    let mut out = BTreeMap::new();
+    let mut out = Vec::new();
     for (c, chain) in analysis.device.chains.iter().enumerate() {
         for (r, rule) in chain.rules.iter().enumerate().filter(|(_, r)| r.enabled) {
             let line = Line { chain: ChainId(c as u32), rule: Some(r as u32) };
-            let fate = match sums.remove(&line) {
+            let fate = match sums.of(line).map(std::mem::take) {
                 None => Fate::Uncalled,
+                Some(s) if !s.called => Fate::Uncalled,
                 Some(s) if s.matters => Fate::Live,
                 Some(s) if s.undecided => Fate::Undecided,
                 Some(s) if s.live && can_be_redundant(&rule.action) => Fate::Redundant(s.instead.into_iter().collect()),
@@ -71,37 +81,42 @@ pub fn fates(analysis: &Analysis<'_>) -> Result<BTreeMap<Line, Fate>, Limit> {
                 Some(s) if !s.seen => Fate::Empty,
                 Some(s) => Fate::Shadowed(s.blockers.into_iter().collect()),
             };
-            out.insert(line, fate);
+            out.push((line, fate));
         }
     }
-    Ok(out)
+    Ok(out.into_iter().collect())
 }
 
 fn can_be_redundant(action: &Action) -> bool {
     matches!(action, Action::Accept | Action::Drop | Action::Reject(_) | Action::Return)
 }
 
-fn judge(program: &Program, regions: &[Cube], sums: &mut BTreeMap<Line, Sum>) {
+/// What is known so far of each rule, by chain and rule.
+struct Sums(Vec<Vec<Sum>>);
+
+impl Sums {
+    fn of(&mut self, line: Line) -> Option<&mut Sum> {
+        self.0.get_mut(line.chain.0 as usize)?.get_mut(line.rule? as usize)
+    }
+}
+
+fn judge(program: &Program, regions: &[Cube], sums: &mut Sums) {
     let mut places: Vec<Place> = Vec::new();
     for (i, entry) in program.entries.iter().enumerate() {
         match places.last_mut() {
-            Some(p) if p.line == entry.line && p.after == entry.after && p.entry.is_some() => p.cubes.push(entry.cube.clone()),
-            _ => places.push(Place {
-                line: entry.line,
-                target: i as u32,
-                after: entry.after,
-                cubes: vec![entry.cube.clone()],
-                entry: Some(i as u32),
-            }),
+            Some(p) if p.line == entry.line && p.after == entry.after => p.what = What::Entries(i as u32 + 1),
+            _ => {
+                places.push(Place { line: entry.line, target: i as u32, after: entry.after, what: What::Entries(i as u32 + 1) });
+            }
         }
     }
-    places.extend(program.marks.iter().map(|m| Place { line: m.line, target: m.at, after: m.at, cubes: m.cubes.clone(), entry: None }));
+    let marks = program.marks.iter().enumerate();
+    places.extend(marks.map(|(i, m)| Place { line: m.line, target: m.at, after: m.at, what: What::Mark(i) }));
     places.retain(|p| program.lines[p.line as usize].rule.is_some());
-    let done: BTreeSet<Line> = sums.iter().filter(|(_, s)| s.matters).map(|(l, _)| *l).collect();
-    places.retain(|p| !done.contains(&program.lines[p.line as usize]));
-    let answers: Vec<(u32, Answer)> = places.par_iter().with_min_len(64).map(|p| (p.line, answer(program, regions, p))).collect();
-    for (line, answer) in answers {
-        let sum = sums.entry(program.lines[line as usize]).or_default();
+    places.retain(|p| !sums.of(program.lines[p.line as usize]).is_some_and(|s| s.matters));
+    for (place, answer) in places.iter().zip(answers(program, regions, &places)) {
+        let Some(sum) = sums.of(program.lines[place.line as usize]) else { continue };
+        sum.called = true;
         match answer {
             Answer::Nothing => {}
             Answer::Blocked(by) => {
@@ -126,6 +141,33 @@ fn judge(program: &Program, regions: &[Cube], sums: &mut BTreeMap<Line, Sum>) {
     }
 }
 
+/// Places that one thread takes at a time.
+const CHUNK: usize = 512;
+
+/// The answers for all places, in their order. Threads of our own: a thread of the pool that waits for others would begin another check meanwhile,
+/// and that might wait for these very answers.
+fn answers(program: &Program, regions: &[Cube], places: &[Place]) -> Vec<Answer> {
+    let all = |places: &[Place]| places.iter().map(|p| answer(program, regions, p)).collect::<Vec<_>>();
+    let threads = rayon::current_num_threads().min(places.len() / CHUNK);
+    if threads < 2 {
+        return all(places);
+    }
+    let next = AtomicUsize::new(0);
+    let done: Vec<OnceLock<Vec<Answer>>> = places.chunks(CHUNK).map(|_| OnceLock::new()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(cell), Some(chunk)) = (done.get(i), places.chunks(CHUNK).nth(i)) else { break };
+                    cell.get_or_init(|| all(chunk));
+                }
+            });
+        }
+    });
+    done.into_iter().filter_map(OnceLock::into_inner).flatten().collect()
+}
+
 enum Answer {
     /// No packet of the place can occur at all.
     Nothing,
@@ -139,16 +181,20 @@ enum Answer {
 }
 
 fn answer(program: &Program, regions: &[Cube], place: &Place) -> Answer {
-    let region: Vec<Cube> = place.cubes.iter().flat_map(|c| regions.iter().filter_map(|r| r.and(c))).collect();
+    let within = |c: &Cube| regions.iter().filter(|r| r.overlaps(c)).filter_map(|r| r.and(c)).collect::<Vec<Cube>>();
+    let region: Vec<Cube> = match place.what {
+        What::Entries(end) => (place.target..end).flat_map(|e| within(&program.entries[e as usize].cube)).collect(),
+        What::Mark(m) => program.marks[m].cubes.iter().flat_map(within).collect(),
+    };
     if region.is_empty() {
         return Answer::Nothing;
     }
-    match program.reach(place.target, &region) {
+    match program.meets(place.target, &region) {
         Err(GaveUp) => Answer::GaveUp,
         Ok(Reached::No(blockers)) => Answer::Blocked(blame(program, &region, &blockers)),
-        Ok(Reached::Yes(_)) => match place.entry {
-            None => Answer::Matters,
-            Some(entry) => match instead(program, place, entry, region) {
+        Ok(Reached::Yes(_)) => match place.what {
+            What::Mark(_) => Answer::Matters,
+            What::Entries(_) => match instead(program, place, place.target, region) {
                 Err(GaveUp) => Answer::GaveUp,
                 Ok(None) => Answer::Matters,
                 Ok(Some(by)) => Answer::Same(by),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::index::Bounds;
 use super::program::{Act, Divert, Line, Program, Purpose};
 use super::solve::{Budget, GaveUp, Reached};
 use super::walk::{Walked, walk};
@@ -352,17 +353,20 @@ pub fn hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], deciding: 
 
 /// Entries that decide as wanted and overlap a region, those of one written place together.
 fn candidates(program: &Program, regions: &[Cube], want: Want) -> Vec<Vec<u32>> {
-    let wanted = |act: Act| match want {
-        Want::Accepted => act == Act::Accept,
-        Want::Blocked => matches!(act, Act::Drop | Act::Reject),
+    let wanted = match want {
+        Want::Accepted => &program.accepting,
+        Want::Blocked => &program.blocking,
     };
+    // A look at all that decide so is cheap, and the index of little use where a region is wide.
+    let bounds: Vec<Bounds> = regions.iter().map(|r| Bounds::of(r, program.family)).collect();
     let mut found: Vec<u32> = Vec::new();
-    for region in regions {
-        found.extend(program.overlapping(region, 0, program.entries.len() as u32));
+    for &e in wanted {
+        let entry = &program.bounds[e as usize];
+        let meets = |(region, bounds): (&Cube, &Bounds)| entry.meet(bounds) && program.entries[e as usize].cube.overlaps(region);
+        if regions.iter().zip(&bounds).any(meets) {
+            found.push(e);
+        }
     }
-    found.sort_unstable();
-    found.dedup();
-    found.retain(|e| wanted(program.entries[*e as usize].act));
     let place = |e: u32| (program.entries[e as usize].line, program.entries[e as usize].after);
     found.chunk_by(|a, b| place(*a) == place(*b)).map(<[u32]>::to_vec).collect()
 }

@@ -40,7 +40,10 @@ pub struct Analysis<'a> {
     /// Its names as numbers.
     pub space: Space,
     limit: usize,
-    programs: Mutex<HashMap<Key, Arc<Program>>>,
+    /// Some rule logs.
+    logs: bool,
+    patience: usize,
+    programs: Mutex<HashMap<Key, Arc<OnceLock<Result<Arc<Program>, Limit>>>>>,
     fates: OnceLock<FatesResult>,
 }
 
@@ -52,22 +55,33 @@ impl<'a> Analysis<'a> {
     /// Prepares a device. `interfaces`: names that questions will use besides those of the device.
     pub fn new(device: &'a Device, interfaces: &[NamePattern], limits: &Limits) -> Analysis<'a> {
         let space = Space::new(device, interfaces);
-        Analysis { device, space, limit: limits.expanded_rules, programs: Mutex::new(HashMap::new()), fates: OnceLock::new() }
+        let logs = device.chains.iter().flat_map(|c| &c.rules).any(|r| r.log);
+        let (limit, patience) = (limits.expanded_rules, solve::PATIENCE);
+        Analysis { device, space, limit, logs, patience, programs: Mutex::new(HashMap::new()), fates: OnceLock::new() }
+    }
+
+    /// With another number of steps after which a search goes over to its second method, for tests of that method: the answers are the same.
+    pub fn with_patience(self, steps: usize) -> Analysis<'a> {
+        Analysis { patience: steps, ..self }
     }
 
     /// The program of a way, built once.
-    pub fn program(&self, way: Way, family: Family, purpose: Purpose, from: Option<&program::Resume>) -> Result<Arc<Program>, Limit> {
+    pub fn program(&self, way: Way, family: Family, mut purpose: Purpose, from: Option<&program::Resume>) -> Result<Arc<Program>, Limit> {
+        // Purposes that come to the same share a program.
+        purpose.logs_decide &= self.logs;
+        purpose.all_chains |= !purpose.logs_decide && program::last_can_block(self.device, family, way);
         let key = (way, family, purpose, from.map(program::Resume::key));
-        let lock = || self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(done) = lock().get(&key) {
-            return Ok(done.clone());
-        }
-        let built = Arc::new(match from {
-            None => Program::new(self.device, &self.space, family, way, purpose, self.limit)?,
-            Some(from) => Program::resume(self.device, &self.space, (family, way), purpose, self.limit, from)?,
+        // Who comes while it is being built waits for it; others are not held up.
+        let cell = self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).entry(key).or_default().clone();
+        let built = cell.get_or_init(|| {
+            let mut program = match from {
+                None => Program::new(self.device, &self.space, family, way, purpose, self.limit)?,
+                Some(from) => Program::resume(self.device, &self.space, (family, way), purpose, self.limit, from)?,
+            };
+            program.patience = self.patience;
+            Ok(Arc::new(program))
         });
-        lock().insert(key, built.clone());
-        Ok(built)
+        built.clone()
     }
 
     /// The fate of every rule, found once.

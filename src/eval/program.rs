@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use super::compile::{Compiler, TooMany};
-use super::index::Index;
+use super::index::{Bounds, Index};
 use super::solve::PATIENCE;
 use super::space::Space;
 pub use super::space::Way;
@@ -135,8 +135,16 @@ pub struct Program {
     pub marks: Vec<Mark>,
     pub(super) frames: Vec<Frame>,
     pub(super) index: Index,
+    /// For each entry, in what range its packets lie.
+    pub(super) bounds: Vec<Bounds>,
     /// The entries that divert.
     pub(super) changing: Vec<u32>,
+    /// The entries that accept.
+    pub(super) accepting: Vec<u32>,
+    /// The entries that drop or reject.
+    pub(super) blocking: Vec<u32>,
+    /// Which fields some entry asks for.
+    pub(super) matched: [bool; Field::ALL.len()],
     /// Steps after which a search goes over to its second method.
     pub(super) patience: usize,
 }
@@ -183,6 +191,15 @@ pub fn base_chains(device: &Device, family: Family, way: Way) -> Vec<&BaseChain>
     list.into_iter().map(|(_, b)| b).collect()
 }
 
+fn blocks(device: &Device, base: &BaseChain) -> bool {
+    base.policy.action != PolicyAction::Accept || can_block(device, base.chain)
+}
+
+/// Whether the last base chain of a way can keep a packet from passing: then all its base chains are written out in any case.
+pub(super) fn last_can_block(device: &Device, family: Family, way: Way) -> bool {
+    base_chains(device, family, way).last().is_none_or(|b| blocks(device, b))
+}
+
 fn before_routing(hook: Hook) -> bool {
     matches!(hook, Hook::Ingress | Hook::Prerouting)
 }
@@ -200,7 +217,9 @@ struct Builder<'a> {
     purpose: Purpose,
     limit: usize,
     out: Program,
-    line_ids: HashMap<Line, u32>,
+    /// Numbers of lines by chain and rule, the policy's first; `u32::MAX` where there is none yet.
+    line_ids: Vec<Vec<u32>>,
+    no_line: Option<u32>,
     compiled: HashMap<(ChainId, usize, bool), std::sync::Arc<Vec<Cube>>>,
     stack: Vec<(ChainId, usize)>,
     /// Frame, base chain index, and whether tracking has not happened: of the entries being written.
@@ -213,8 +232,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(device: &'a Device, space: &'a Space, family: Family, way: Way, purpose: Purpose, limit: usize) -> Builder<'a> {
         let bases = base_chains(device, family, way);
-        let blocking = |b: &&BaseChain| b.policy.action != PolicyAction::Accept || can_block(device, b.chain);
-        let last_base = if purpose.all_chains { bases.len() } else { bases.iter().rposition(blocking).map_or(0, |i| i + 1) };
+        let last_base = if purpose.all_chains { bases.len() } else { bases.iter().rposition(|b| blocks(device, b)).map_or(0, |i| i + 1) };
         Builder {
             device,
             space,
@@ -231,10 +249,15 @@ impl<'a> Builder<'a> {
                 marks: Vec::new(),
                 frames: Vec::new(),
                 index: Index::default(),
+                bounds: Vec::new(),
                 changing: Vec::new(),
+                accepting: Vec::new(),
+                blocking: Vec::new(),
+                matched: [false; Field::ALL.len()],
                 patience: PATIENCE,
             },
-            line_ids: HashMap::new(),
+            line_ids: vec![Vec::new(); device.chains.len()],
+            no_line: None,
             compiled: HashMap::new(),
             stack: Vec::new(),
             frame: 0,
@@ -278,8 +301,11 @@ impl<'a> Builder<'a> {
         self.push(vec![Cube::any()], Act::Accept, line)?;
         self.close(whole);
         for i in 0..self.out.entries.len() {
-            if let Act::Divert(_) = self.out.entries[i].act {
-                self.out.changing.push(i as u32);
+            match self.out.entries[i].act {
+                Act::Divert(_) => self.out.changing.push(i as u32),
+                Act::Accept => self.out.accepting.push(i as u32),
+                Act::Drop | Act::Reject => self.out.blocking.push(i as u32),
+                _ => {}
             }
             if let Act::Skip(frame) = self.out.entries[i].act {
                 let frame = &mut self.out.frames[frame as usize];
@@ -288,6 +314,12 @@ impl<'a> Builder<'a> {
             }
         }
         self.out.index = Index::new(&self.out.entries);
+        self.out.bounds = self.out.entries.iter().map(|e| Bounds::of(&e.cube, self.out.family)).collect();
+        let mut matched = [false; Field::ALL.len()];
+        for field in self.out.entries.iter().flat_map(|e| e.cube.dims()).filter_map(|d| d.0.as_field()) {
+            matched[field as usize] = true;
+        }
+        self.out.matched = matched;
         Ok(self.out)
     }
 
@@ -378,7 +410,7 @@ impl<'a> Builder<'a> {
                 let (chain, next) = from.stack[level];
                 if level + 1 == from.stack.len() {
                     let line = b.line(Line { chain, rule: Some(next.saturating_sub(1) as u32) });
-                    b.act(chain, next.saturating_sub(1), &from.action, &any, frame, line)?;
+                    b.act(chain, next.saturating_sub(1), &from.action, any.clone(), frame, line)?;
                 }
                 b.chain(chain, next, &any, frame)?;
                 if level > 0 {
@@ -411,8 +443,13 @@ impl<'a> Builder<'a> {
             if silent && !self.purpose.all_chains {
                 continue;
             }
-            let cubes = self.rule_cubes(chain, r)?;
-            let cubes = self.cross(condition, &cubes)?;
+            let cubes = match condition {
+                [only] if only.dims().is_empty() => self.compile(chain, r)?,
+                _ => {
+                    let cubes = self.rule_cubes(chain, r)?;
+                    self.cross(condition, &cubes)?
+                }
+            };
             if self.purpose.all_chains && (silent || cubes.is_empty() || matches!(rule.action, Action::Jump(_) | Action::Goto(_))) {
                 let line = self.line(Line { chain, rule: Some(r as u32) });
                 self.out.marks.push(Mark { line, at: self.out.entries.len() as u32, cubes: cubes.clone() });
@@ -436,7 +473,7 @@ impl<'a> Builder<'a> {
                 };
                 self.divert(divert, cubes, line)?;
             } else {
-                self.act(chain, r, &rule.action, &cubes, frame, line)?;
+                self.act(chain, r, &rule.action, cubes, frame, line)?;
             }
         }
         if nested {
@@ -446,15 +483,15 @@ impl<'a> Builder<'a> {
     }
 
     /// Writes what an action does to packets of `cubes`.
-    fn act(&mut self, chain: ChainId, rule: usize, action: &Action, cubes: &[Cube], frame: u32, line: u32) -> Result<(), Limit> {
+    fn act(&mut self, chain: ChainId, rule: usize, action: &Action, cubes: Vec<Cube>, frame: u32, line: u32) -> Result<(), Limit> {
         match action {
             Action::Continue => {}
-            Action::Drop => self.push(cubes.to_vec(), Act::Drop, line)?,
-            Action::Reject(_) => self.push(cubes.to_vec(), Act::Reject, line)?,
-            Action::Return => self.push(cubes.to_vec(), Act::Skip(frame), line)?,
+            Action::Drop => self.push(cubes, Act::Drop, line)?,
+            Action::Reject(_) => self.push(cubes, Act::Reject, line)?,
+            Action::Return => self.push(cubes, Act::Skip(frame), line)?,
             Action::Accept => {
                 let act = self.accepted(frame);
-                self.push(cubes.to_vec(), act, line)?;
+                self.push(cubes, act, line)?;
             }
             Action::Nat(translation) => {
                 let divert = Divert {
@@ -463,29 +500,29 @@ impl<'a> Builder<'a> {
                     translation: Some(translation.clone()),
                     then: Resume { base: self.base, stack: self.stack.clone(), action: Action::Accept },
                 };
-                self.divert(divert, cubes.to_vec(), line)?;
+                self.divert(divert, cubes, line)?;
             }
             Action::Jump(to) => {
                 let inner = self.open(Some(frame));
                 self.frame = inner;
-                self.chain(*to, 0, cubes, inner)?;
+                self.chain(*to, 0, &cubes, inner)?;
                 self.close(inner);
                 self.frame = frame;
             }
             Action::Goto(to) => {
                 // The called chain takes the place of this one: it returns to where this one would.
                 let top = self.stack.pop();
-                self.chain(*to, 0, cubes, frame)?;
+                self.chain(*to, 0, &cubes, frame)?;
                 self.stack.extend(top);
                 self.frame = frame;
-                self.push(cubes.to_vec(), Act::Skip(frame), line)?;
+                self.push(cubes, Act::Skip(frame), line)?;
             }
             Action::Opaque(_) => {
                 if let Some(id) = self.space.rule_condition(chain, rule) {
                     let yes = Ranges::single(1);
-                    let drops = self.narrowed(cubes, Dim::condition(id + 1), &yes);
+                    let drops = self.narrowed(&cubes, Dim::condition(id + 1), &yes);
                     self.push(drops, Act::Drop, line)?;
-                    let accepts = self.narrowed(cubes, Dim::condition(id), &yes);
+                    let accepts = self.narrowed(&cubes, Dim::condition(id), &yes);
                     let act = self.accepted(frame);
                     self.push(accepts, act, line)?;
                 }
@@ -522,21 +559,19 @@ impl<'a> Builder<'a> {
         if let Some(done) = self.compiled.get(&key) {
             return Ok(done.clone());
         }
-        let rules = &self.device.chain(chain).rules;
-        let cubes = self.compiler.cubes(&rules[rule].matcher, self.early).map_err(|TooMany| {
-            Limit(format!("a rule of chain {} has more than {} alternatives", self.device.chain(chain).name, self.limit))
-        })?;
-        let cubes = std::sync::Arc::new(cubes);
+        let cubes = std::sync::Arc::new(self.compile(chain, rule)?);
         self.compiled.insert(key, cubes.clone());
         Ok(cubes)
     }
 
+    fn compile(&mut self, chain: ChainId, rule: usize) -> Result<Vec<Cube>, Limit> {
+        let rules = &self.device.chain(chain).rules;
+        self.compiler.cubes(&rules[rule].matcher, self.early).map_err(|TooMany| {
+            Limit(format!("a rule of chain {} has more than {} alternatives", self.device.chain(chain).name, self.limit))
+        })
+    }
+
     fn cross(&self, condition: &[Cube], cubes: &[Cube]) -> Result<Vec<Cube>, Limit> {
-        if let [only] = condition
-            && only.dims().is_empty()
-        {
-            return Ok(cubes.to_vec());
-        }
         if condition.len().saturating_mul(cubes.len()) > self.limit {
             return Err(self.too_many());
         }
@@ -548,10 +583,26 @@ impl<'a> Builder<'a> {
     }
 
     fn line(&mut self, line: Line) -> u32 {
-        *self.line_ids.entry(line).or_insert_with(|| {
+        let new = self.out.lines.len() as u32;
+        let id = match self.line_ids.get_mut(line.chain.0 as usize) {
+            None => self.no_line.get_or_insert(new),
+            Some(ids) => {
+                let at = line.rule.map_or(0, |r| r as usize + 1);
+                if ids.len() <= at {
+                    let rules = self.device.chains.get(line.chain.0 as usize).map_or(0, |c| c.rules.len());
+                    ids.resize(at.max(rules) + 1, u32::MAX);
+                }
+                let id = &mut ids[at];
+                if *id == u32::MAX {
+                    *id = new;
+                }
+                id
+            }
+        };
+        if *id == new {
             self.out.lines.push(line);
-            self.out.lines.len() as u32 - 1
-        })
+        }
+        *id
     }
 
     fn push(&mut self, cubes: Vec<Cube>, act: Act, line: u32) -> Result<(), Limit> {

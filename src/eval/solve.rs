@@ -135,13 +135,21 @@ impl Program {
 
     /// Whether a packet of the region gets to `target` (an entry number; the region should lie in its cube).
     pub(super) fn reach(&self, target: u32, region: &[Cube]) -> Result<Reached, GaveUp> {
-        match self.reach_by_packets(target, region, &mut Budget(self.patience)) {
+        match self.reach_by_packets(target, region, true, &mut Budget(self.patience)) {
             Err(GaveUp) => Cells::reach(self, target, region.to_vec()),
             done => done,
         }
     }
 
-    fn reach_by_packets(&self, target: u32, region: &[Cube], budget: &mut Budget) -> Result<Reached, GaveUp> {
+    /// As [`Program::reach`], with any packet at all.
+    pub(super) fn meets(&self, target: u32, region: &[Cube]) -> Result<Reached, GaveUp> {
+        match self.reach_by_packets(target, region, false, &mut Budget(self.patience)) {
+            Err(GaveUp) => Cells::reach(self, target, region.to_vec()),
+            done => done,
+        }
+    }
+
+    fn reach_by_packets(&self, target: u32, region: &[Cube], likely: bool, budget: &mut Budget) -> Result<Reached, GaveUp> {
         let mut pieces = region.to_vec();
         let mut blockers: Vec<u32> = Vec::new();
         let mut sample = Sampler::new(target);
@@ -150,6 +158,9 @@ impl Program {
             let packet = sample.packet(&piece, self);
             match self.blocker(&packet, target) {
                 None => {
+                    if !likely {
+                        return Ok(Reached::Yes(Box::new(packet)));
+                    }
                     // The same piece may have a packet that people find more likely.
                     let likely = plausible(&piece, self.family);
                     let best = if self.blocker(&likely, target).is_none() { likely } else { packet };
@@ -290,7 +301,13 @@ impl Sampler {
 
     /// A number below `n`, or any number for 0.
     fn below(&mut self, n: u128) -> u128 {
-        if n == 0 { self.wide() } else { self.wide() % n }
+        match u64::try_from(n) {
+            Ok(0) => self.wide(),
+            Ok(1) => 0,
+            // The upper half of a product: as evenly spread as is needed here, and much faster than a division.
+            Ok(n) => (u128::from(self.next()) * u128::from(n)) >> 64,
+            Err(_) => self.wide() % n,
+        }
     }
 
     pub(super) fn packet(&mut self, cube: &Cube, program: &Program) -> Packet {
@@ -304,6 +321,8 @@ impl Sampler {
                     let (lo, hi) = list[self.below(list.len() as u128) as usize];
                     lo + self.below((hi - lo).wrapping_add(1))
                 }
+                // What no entry asks for makes no difference.
+                None if !program.matched[field as usize] => continue,
                 None => match field.max(program.family) {
                     u128::MAX => self.wide(),
                     max => self.below(max + 1),

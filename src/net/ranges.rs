@@ -133,6 +133,9 @@ impl Ranges {
 
     /// Whether the sets share a number.
     pub fn overlaps(&self, other: &Ranges) -> bool {
+        if let (Repr::One([(a, b)]), Repr::One([(c, d)])) = (&self.0, &other.0) {
+            return a <= d && c <= b;
+        }
         let (a, b) = (self.intervals(), other.intervals());
         let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
         short.iter().any(|&(lo, hi)| {
@@ -144,6 +147,9 @@ impl Ranges {
     /// Whether every number of this set is in `other`.
     pub fn is_subset(&self, other: &Ranges) -> bool {
         let b = other.intervals();
+        if let ([(lo, hi)], Some(min), Some(max)) = (b, self.min(), self.max()) {
+            return *lo <= min && max <= *hi;
+        }
         self.intervals().iter().all(|&(lo, hi)| {
             let k = b.partition_point(|&(_, h)| h < lo);
             k < b.len() && b[k].0 <= lo && hi <= b[k].1

@@ -75,24 +75,29 @@ impl Cube {
     /// This cube narrowed to `set` in `dim`; `None` if nothing is left.
     pub fn with(&self, dim: Dim, set: &Ranges, family: Family) -> Option<Cube> {
         let mut out = self.clone();
-        match out.dims.binary_search_by_key(&dim, |(d, _)| *d) {
+        out.narrow(dim, set, family).then_some(out)
+    }
+
+    /// Narrows this cube to `set` in `dim`; false if nothing would be left: then it is as it was.
+    pub fn narrow(&mut self, dim: Dim, set: &Ranges, family: Family) -> bool {
+        match self.dims.binary_search_by_key(&dim, |(d, _)| *d) {
             Ok(i) => {
-                let both = out.dims[i].1.and(set);
+                let both = self.dims[i].1.and(set);
                 if both.is_empty() {
-                    return None;
+                    return false;
                 }
-                out.dims[i].1 = both;
+                self.dims[i].1 = both;
             }
             Err(i) => {
                 if set.is_empty() {
-                    return None;
+                    return false;
                 }
                 if set.intervals() != [(0, dim.top(family))] {
-                    out.dims.insert(i, (dim, set.clone()));
+                    self.dims.insert(i, (dim, set.clone()));
                 }
             }
         }
-        Some(out)
+        true
     }
 
     /// This cube with the constraint on `dim` replaced (`None`: removed).
