@@ -459,18 +459,27 @@ impl Case<'_, '_> {
         let icmp = Ranges::from_values([1, 2, 58]).complement(255);
         let other = Cube::of(Dim::field(Field::Proto), icmp, family).into_iter().collect::<Vec<_>>();
         let region = cross(&self.internet_packets(family), &[opening(family)]);
-        let mut out: Vec<Cube> = Vec::new();
+        // For each set of protocols the ports that some packets have; `None`: all.
+        let mut ports: Vec<(Option<Ranges>, Option<Vec<(u128, u128)>>)> = Vec::new();
         for p in passing(self.analysis, Query::new(way, family, Want::Accepted), &region, &other)? {
-            let mut service = Cube::any();
-            for field in [Field::Proto, Field::Dport] {
-                if let Some(set) = p.arriving.field(field) {
-                    service = service.with(Dim::field(field), set, family).unwrap_or(service);
-                }
-            }
-            if !out.contains(&service) {
-                out.push(service);
+            let protocols = p.arriving.field(Field::Proto).cloned();
+            let at = ports.iter().position(|(known, _)| *known == protocols).unwrap_or_else(|| {
+                ports.push((protocols, Some(Vec::new())));
+                ports.len() - 1
+            });
+            match (p.arriving.field(Field::Dport), &mut ports[at].1) {
+                (None, all) => *all = None,
+                (Some(set), Some(all)) => all.extend_from_slice(set.intervals()),
+                (Some(_), None) => {}
             }
         }
+        let out = ports.into_iter().filter_map(|(protocols, ports)| {
+            let mut service = Cube::any();
+            let sets = [(Field::Proto, protocols), (Field::Dport, ports.map(Ranges::from_intervals))];
+            let fits = sets.into_iter().all(|(field, set)| set.is_none_or(|set| service.narrow(Dim::field(field), &set, family)));
+            fits.then_some(service)
+        });
+        let out = out.collect();
         Ok(out)
     }
 }

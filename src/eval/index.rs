@@ -13,6 +13,8 @@ use crate::packets::{Cube, Dim, Field, Packet};
 const LEAF: usize = 12;
 /// An entry that needs more prefixes than this in a dimension is not divided by it.
 const PIECES: usize = 40;
+/// So many places of the tree an entry may stand in, about.
+const COPIES: usize = 128;
 
 const DIMENSIONS: [Field; 8] = [Field::Dst, Field::Src, Field::Dport, Field::Sport, Field::Iif, Field::Oif, Field::Proto, Field::Icmp];
 
@@ -92,7 +94,7 @@ impl Bounds {
 impl Index {
     pub(super) fn new(entries: &[Entry]) -> Index {
         let all: Vec<u32> = (0..entries.len() as u32).collect();
-        Index { root: Some(Box::new(build(entries, all, &DIMENSIONS))) }
+        Index { root: Some(Box::new(build(entries, all, &DIMENSIONS, COPIES))) }
     }
 
     /// Calls `hit` with the numbers `from..to` of entries that may hold the packet, in no order; `hit` returns the new `to`.
@@ -112,7 +114,7 @@ impl Index {
     }
 }
 
-fn build(entries: &[Entry], list: Vec<u32>, dims: &[Field]) -> Node {
+fn build(entries: &[Entry], list: Vec<u32>, dims: &[Field], copies: usize) -> Node {
     if list.len() <= LEAF {
         return Node::Leaf(list);
     }
@@ -125,8 +127,9 @@ fn build(entries: &[Entry], list: Vec<u32>, dims: &[Field]) -> Node {
         }
         let mut rest = Vec::new();
         let mut pieces: Vec<(u128, u128, u32)> = Vec::new();
+        let most = copies.min(PIECES);
         for &e in &list {
-            let divided = entries[e as usize].cube.get(dim).and_then(prefixes);
+            let divided = entries[e as usize].cube.get(dim).and_then(|set| prefixes(set, most));
             match divided {
                 None => rest.push(e),
                 Some(blocks) => pieces.extend(blocks.into_iter().map(|(lo, hi)| (lo, hi, e))),
@@ -139,6 +142,8 @@ fn build(entries: &[Entry], list: Vec<u32>, dims: &[Field]) -> Node {
             continue;
         }
         let left = &dims[i + 1..];
+        let divided = list.len() - rest.len();
+        let fewer = (copies * divided / pieces.len().max(1)).max(1);
         let mut blocks: Vec<Block> = Vec::with_capacity(distinct);
         let mut open: Vec<u32> = Vec::new();
         for group in pieces.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
@@ -147,23 +152,23 @@ fn build(entries: &[Entry], list: Vec<u32>, dims: &[Field]) -> Node {
                 open.pop();
             }
             let members = group.iter().map(|p| p.2).collect();
-            let block = Block { lo, hi, parent: open.last().copied(), first, node: build(entries, members, left) };
+            let block = Block { lo, hi, parent: open.last().copied(), first, node: build(entries, members, left, fewer) };
             open.push(blocks.len() as u32);
             blocks.push(block);
         }
-        let rest = (!rest.is_empty()).then(|| Box::new(build(entries, rest, left)));
+        let rest = (!rest.is_empty()).then(|| Box::new(build(entries, rest, left, copies)));
         return Node::Split { dim, rest, blocks };
     }
     Node::Leaf(list)
 }
 
-/// A set as aligned blocks of powers of two; `None` if there are too many.
-fn prefixes(set: &Ranges) -> Option<Vec<(u128, u128)>> {
+/// A set as aligned blocks of powers of two; `None` if there are more than `most`.
+fn prefixes(set: &Ranges, most: usize) -> Option<Vec<(u128, u128)>> {
     let mut out = Vec::new();
     for &(lo, hi) in set.intervals() {
         let mut at = lo;
         loop {
-            if out.len() >= PIECES {
+            if out.len() >= most {
                 return None;
             }
             // The largest aligned block that begins here and does not pass the end.
@@ -269,9 +274,9 @@ mod tests {
     #[test]
     fn a_set_is_the_union_of_its_blocks() {
         let set = Ranges::from_intervals(vec![(3, 9), (16, 31), (u128::MAX - 1, u128::MAX)]);
-        let blocks = prefixes(&set).unwrap();
+        let blocks = prefixes(&set, PIECES).unwrap();
         assert_eq!(Ranges::from_intervals(blocks.clone()), set);
         assert!(blocks.iter().all(|(lo, hi)| (hi - lo + 1).is_power_of_two() && lo % (hi - lo + 1) == 0));
-        assert_eq!(prefixes(&Ranges::interval(0, u128::MAX)).unwrap(), [(0, u128::MAX)]);
+        assert_eq!(prefixes(&Ranges::interval(0, u128::MAX), PIECES).unwrap(), [(0, u128::MAX)]);
     }
 }

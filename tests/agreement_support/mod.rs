@@ -83,10 +83,15 @@ fn packet(random: &mut Random, edges: &[Vec<u128>], occurring: &[Cube], family: 
 fn around(random: &mut Random, packet: &Packet, conditions: u32, family: Family) -> Cube {
     let mut cube = Cube::any();
     let free = random.next() as u64 & random.next() as u64 & random.next() as u64;
+    // Of many independent conditions, all valuations are too many.
+    let open = [(); 2].map(|()| random.next() as u32 % conditions.max(1));
     let fields = Field::ALL.iter().map(|f| Dim::field(*f));
     for dim in fields.chain((0..conditions).map(Dim::condition)) {
-        let bit = dim.as_field().map_or(63, |f| f as u32);
-        if free >> bit & 1 == 0 {
+        let fixed = match (dim.as_field(), dim.as_condition()) {
+            (Some(field), _) => free >> field as u32 & 1 == 0,
+            (None, condition) => condition.is_none_or(|c| !open.contains(&c)),
+        };
+        if fixed {
             cube.narrow(dim, &Ranges::single(packet.get(dim)), family);
         }
     }
