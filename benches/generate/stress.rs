@@ -98,7 +98,9 @@ pub fn returns(n: usize, chains: usize) -> String {
     for c in 0..chains {
         for _ in 0..n / chains {
             let wide = r.below(4) == 0;
-            let side = |r: &mut Random| format!("10.{}.{}.0/{}", r.below(16), r.below(4) * 64, if wide { 12 + r.below(4) } else { 18 + r.below(8) });
+            let side = |r: &mut Random| {
+                format!("10.{}.{}.0/{}", r.below(16), r.below(4) * 64, if wide { 12 + r.below(4) } else { 18 + r.below(8) })
+            };
             let (src, dst) = (side(&mut r), side(&mut r));
             let target = ["ACCEPT", "DROP", "RETURN", "RETURN"][r.below(4) as usize];
             let _ = writeln!(out, "-A part_{c} -s {src} -d {dst} -j {target}");

@@ -456,11 +456,12 @@ impl Case<'_, '_> {
 
     /// The services (protocol and destination port) that packets from the internet can reach somewhere, ICMP aside.
     fn services(&self, way: Way, family: Family) -> Result<Vec<Cube>, Limit> {
+        type Intervals = Vec<(u128, u128)>;
         let icmp = Ranges::from_values([1, 2, 58]).complement(255);
         let other = Cube::of(Dim::field(Field::Proto), icmp, family).into_iter().collect::<Vec<_>>();
         let region = cross(&self.internet_packets(family), &[opening(family)]);
         // For each set of protocols the ports that some packets have; `None`: all.
-        let mut ports: Vec<(Option<Ranges>, Option<Vec<(u128, u128)>>)> = Vec::new();
+        let mut ports: Vec<(Option<Ranges>, Option<Intervals>)> = Vec::new();
         for p in passing(self.analysis, Query::new(way, family, Want::Accepted), &region, &other)? {
             let protocols = p.arriving.field(Field::Proto).cloned();
             let at = ports.iter().position(|(known, _)| *known == protocols).unwrap_or_else(|| {

@@ -66,7 +66,7 @@ enum Look {
     /// Settled: nothing of it is of interest any more.
     Settled,
     /// Some of it was taken away: look again.
-    Narrowed(Cube),
+    Narrowed(Box<Cube>),
     /// It must be cut, if it is not open.
     Mixed,
 }
@@ -160,7 +160,7 @@ impl<'p> Cells<'p> {
                             && taken.is_empty()
                         {
                             self.used.push(e);
-                            return cell.and(&entries[skip as usize].cube).map_or(Look::Settled, Look::Narrowed);
+                            return cell.and(&entries[skip as usize].cube).map_or(Look::Settled, |c| Look::Narrowed(Box::new(c)));
                         }
                     }
                     _ => {}
@@ -186,7 +186,7 @@ impl<'p> Cells<'p> {
                 None => return Look::Settled,
             }
         }
-        Look::Narrowed(narrower)
+        Look::Narrowed(Box::new(narrower))
     }
 
     /// Cuts a cell in two and lets both wait.
@@ -260,7 +260,7 @@ impl<'p> Cells<'p> {
             let mut over = search.over(&waiting)?;
             match search.before(&waiting.cell, &mut over, target) {
                 Look::Settled => {}
-                Look::Narrowed(cell) => search.wait(cell, &over),
+                Look::Narrowed(cell) => search.wait(*cell, &over),
                 Look::Mixed => {
                     let packet = sample.packet(&waiting.cell, program);
                     if program.blocker(&packet, target).is_none() {
@@ -283,7 +283,7 @@ impl<'p> Cells<'p> {
             let mut over = search.over(&waiting)?;
             match search.before(&waiting.cell, &mut over, target) {
                 Look::Settled => {}
-                Look::Narrowed(cell) => search.wait(cell, &over),
+                Look::Narrowed(cell) => search.wait(*cell, &over),
                 Look::Mixed => {
                     let blocks = |act: Act| !matches!(act, Act::Skip(to) if to <= target);
                     if over.iter().any(|(e, _)| blocks(program.entries[*e as usize].act)) {
@@ -311,7 +311,7 @@ impl<'p> Cells<'p> {
             match search.before(&waiting.cell, &mut over, rule.target) {
                 Look::Settled => continue,
                 Look::Narrowed(cell) => {
-                    search.wait(cell, &over);
+                    search.wait(*cell, &over);
                     continue;
                 }
                 Look::Mixed => {}
@@ -319,7 +319,7 @@ impl<'p> Cells<'p> {
             match after(program, &waiting.cell, &over, rule, &mut by) {
                 Look::Settled => continue,
                 Look::Narrowed(cell) => {
-                    search.wait(cell, &over);
+                    search.wait(*cell, &over);
                     continue;
                 }
                 Look::Mixed => {}
@@ -373,7 +373,7 @@ fn after(program: &Program, cell: &Cube, over: &Over, rule: &Instead, by: &mut V
         }
     }
     let with = match rule.act {
-        Act::Skip(to) => end_of(program, over, to).map(|e| act(e)),
+        Act::Skip(to) => end_of(program, over, to).map(act),
         act => Some(act),
     };
     if let (Some(with), Some(e)) = (with, end_of(program, over, rule.after))
@@ -406,7 +406,7 @@ fn after(program: &Program, cell: &Cube, over: &Over, rule: &Instead, by: &mut V
     }
     let Some((dim, values)) = taken else { return Look::Mixed };
     let left = Ranges::from_intervals(values).complement(dim.top(program.family));
-    cell.with(dim, &left, program.family).map_or(Look::Settled, Look::Narrowed)
+    cell.with(dim, &left, program.family).map_or(Look::Settled, |c| Look::Narrowed(Box::new(c)))
 }
 
 /// The entry behind which no packet of a cell gets from `from` on, if all that may decide before it do the same.

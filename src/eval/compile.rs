@@ -98,9 +98,8 @@ impl<'a> Compiler<'a> {
 
     /// The dimension and the values of a matcher that asks for one alone.
     fn one(&self, m: &Match, sign: bool, early: bool) -> Option<(Dim, Ranges)> {
-        let signed = |field: Field, set: &Ranges| {
-            (Dim::field(field), if sign { set.clone() } else { set.complement(field.max(self.family)) })
-        };
+        let signed =
+            |field: Field, set: &Ranges| (Dim::field(field), if sign { set.clone() } else { set.complement(field.max(self.family)) });
         Some(match m {
             Match::Field(Field::Ct, _) if early => return None,
             Match::Field(field, set) => signed(*field, set),

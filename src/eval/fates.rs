@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::cells::{Cells, Instead};
 use super::flow::Variants;
 use super::program::{Act, Line, Program};
-use super::cells::{Cells, Instead};
 use super::solve::{Budget, GaveUp, Reached, Sampler};
 use super::{Analysis, Limit};
 use crate::model::{Action, Chain, ChainId};

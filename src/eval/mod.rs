@@ -43,9 +43,11 @@ pub struct Analysis<'a> {
     /// Some rule logs.
     logs: bool,
     patience: usize,
-    programs: Mutex<HashMap<Key, Arc<OnceLock<Result<Arc<Program>, Limit>>>>>,
+    programs: Mutex<HashMap<Key, Arc<OnceLock<ProgramResult>>>>,
     fates: OnceLock<FatesResult>,
 }
+
+type ProgramResult = Result<Arc<Program>, Limit>;
 
 type FatesResult = Result<BTreeMap<Line, fates::Fate>, Limit>;
 

@@ -100,14 +100,7 @@ impl Program {
     }
 
     /// Removes from `piece` the packets that `entry` takes before they get to `target`; what is left goes to `left`.
-    pub(super) fn take_away(
-        &self,
-        piece: &Cube,
-        entry: u32,
-        target: u32,
-        left: &mut Vec<Cube>,
-        budget: &mut Budget,
-    ) -> Result<(), GaveUp> {
+    pub(super) fn take_away(&self, piece: &Cube, entry: u32, target: u32, left: &mut Vec<Cube>, budget: &mut Budget) -> Result<(), GaveUp> {
         budget.spend(1)?;
         let cube = &self.entries[entry as usize].cube;
         piece.minus_into(cube, self.family, left);
