@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::program::Stage;
 use super::space::Space;
 use crate::model::{Device, Match, NamedSet, SetElement, SetValue};
 use crate::net::{Family, Ranges};
@@ -31,19 +32,20 @@ impl<'a> Compiler<'a> {
         Compiler { space, family, sets, resolved: HashMap::new(), limit }
     }
 
-    /// The cubes of the packets that match. They may overlap. `before_tracking`: connection tracking has not seen the packet, which
-    /// then reads as invalid (`xt_conntrack.c`, `nft_ct.c`: no entry and not exempt).
-    pub(super) fn cubes(&mut self, m: &Match, before_tracking: bool) -> Result<Vec<Cube>, TooMany> {
-        self.signed(m, true, before_tracking)
+    /// The cubes of the packets that match at a stage of their way. They may overlap. Before connection tracking a packet reads as
+    /// invalid (`xt_conntrack.c`, `nft_ct.c`: no entry and not exempt).
+    pub(super) fn cubes(&mut self, m: &Match, stage: Stage) -> Result<Vec<Cube>, TooMany> {
+        self.signed(m, true, stage)
     }
 
-    fn signed(&mut self, m: &Match, sign: bool, early: bool) -> Result<Vec<Cube>, TooMany> {
+    fn signed(&mut self, m: &Match, sign: bool, stage: Stage) -> Result<Vec<Cube>, TooMany> {
         let truth = |b: bool| if b == sign { vec![Cube::any()] } else { Vec::new() };
         Ok(match m {
             Match::Any => truth(true),
             Match::Never => truth(false),
             Match::Family(f) => truth(*f == self.family),
-            Match::Field(Field::Ct, set) if early => self.early_state(set, sign),
+            Match::Field(Field::Ct, set) if stage.early => self.early_state(set, sign),
+            Match::Field(Field::Ttl, set) => self.single(Field::Ttl, &stage.arriving_ttl(set), sign),
             Match::Field(field, set) => self.single(*field, set, sign),
             Match::Address(_, family, _) if *family != self.family => truth(false),
             Match::Address(field, _, set) => self.single(*field, set, sign),
@@ -56,13 +58,13 @@ impl<'a> Compiler<'a> {
                 let inside = self.members(set, fields)?;
                 if sign { inside.to_vec() } else { self.outside(&inside)? }
             }
-            Match::Not(inner) => self.signed(inner, !sign, early)?,
-            Match::All(parts) if sign => self.product(parts, true, early)?,
-            Match::AnyOf(parts) if !sign => self.product(parts, false, early)?,
+            Match::Not(inner) => self.signed(inner, !sign, stage)?,
+            Match::All(parts) if sign => self.product(parts, true, stage)?,
+            Match::AnyOf(parts) if !sign => self.product(parts, false, stage)?,
             Match::All(parts) | Match::AnyOf(parts) => {
                 let mut out = Vec::new();
                 for part in parts {
-                    out.extend(self.signed(part, sign, early)?);
+                    out.extend(self.signed(part, sign, stage)?);
                     self.check(out.len())?;
                 }
                 merge(out, self.family)
@@ -96,10 +98,10 @@ impl<'a> Compiler<'a> {
         Cube::of(Dim::condition(id), Ranges::single(u128::from(sign)), self.family).into_iter().collect()
     }
 
-    fn product(&mut self, parts: &[Match], sign: bool, early: bool) -> Result<Vec<Cube>, TooMany> {
+    fn product(&mut self, parts: &[Match], sign: bool, stage: Stage) -> Result<Vec<Cube>, TooMany> {
         let mut out = vec![Cube::any()];
         for part in parts {
-            let next = self.signed(part, sign, early)?;
+            let next = self.signed(part, sign, stage)?;
             out = match (out.as_slice(), next.as_slice()) {
                 ([one], [other]) => one.and(other).into_iter().collect(),
                 _ => {

@@ -52,6 +52,7 @@ pub const NO_INTERFACE: u128 = 0;
 
 const IPV4_MULTICAST: (u128, u128) = (0xe000_0000, 0xefff_ffff);
 const IPV4_BROADCAST: u128 = 0xffff_ffff;
+const UDPLITE: u128 = 136;
 const IPV6_MULTICAST: (u128, u128) = (0xff << 120, u128::MAX);
 
 /// Everything about a device that turns names into numbers.
@@ -313,6 +314,10 @@ impl Space {
         if self.uses_ct {
             common = common.and_then(|c| with(c, Field::Fragment, &zero));
         }
+        if way == Way::Forward && self.is_matched(Field::Ttl) {
+            // Who has no hop left is not routed on.
+            common = common.and_then(|c| with(c, Field::Ttl, &Ranges::interval(2, 255)));
+        }
         let Some(common) = common else { return Vec::new() };
         let mut cubes: Vec<Cube> = header_space(family).iter().filter_map(|h| h.and(&common)).collect();
         if self.uses_ct {
@@ -326,8 +331,8 @@ impl Space {
     }
 
     /// States that connection tracking can give: neighbour discovery and multicast listener messages are never tracked
-    /// (`nf_conntrack_proto_icmpv6.c`, types 130-137 and 143), everything else always is; and only some packets can open a
-    /// connection (see [`opens`]).
+    /// (`nf_conntrack_proto_icmpv6.c`, types 130-136 and 143; a redirect is an error about a connection, or invalid), everything else
+    /// always is; and only some packets can open a connection (see [`opens`]).
     fn tracked(&self, cube: &Cube, family: Family) -> Vec<Cube> {
         let with = |c: Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, family);
         let mut out: Vec<Cube> = Vec::new();
@@ -351,7 +356,12 @@ impl Space {
     }
 
     /// The state that connection tracking gives a packet that belongs to no connection it knows.
-    pub fn state_alone(&self, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
+    pub fn state_alone(&self, way: Way, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
+        if proto == UDPLITE && way != Way::Output {
+            // The checksum of arriving UDP-Lite is verified as if it were that of UDP, and so found wrong, unless a network card has
+            // verified it (`udplite_error` in nf_conntrack_proto_udp.c).
+            return ct::INVALID;
+        }
         if family == Family::V6 && untracked_types().contains(icmp) {
             return ct::UNTRACKED;
         }
@@ -424,7 +434,7 @@ impl Space {
 
 /// ICMPv6 types that are never tracked.
 fn untracked_types() -> Ranges {
-    Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)])
+    Ranges::from_intervals(vec![(130 << 8, (136 << 8) + 255), (143 << 8, (143 << 8) + 255)])
 }
 
 /// Which TCP flags and ICMP types can open a connection; packets of other protocols always can.

@@ -2,7 +2,7 @@
 //! here before it is shown, and `trace` answers with it.
 
 use super::compile::{interface_of, port_of};
-use super::program::{Line, base_chains, before_tracking};
+use super::program::{Line, Stage, base_chains};
 use super::{Analysis, Space, Way};
 use crate::model::{
     Action, BaseChain, ChainId, Device, Direction, Effect, Hook, Match, NatKind, PolicyAction, Rule, SetValue, Translation,
@@ -86,7 +86,7 @@ pub fn walk(
             logs_decide,
             unknown_fields: Vec::new(),
             path: Vec::new(),
-            early: false,
+            stage: Stage::default(),
         };
         walker.packet_through(&bases, way)
     };
@@ -178,7 +178,7 @@ struct Walker<'a> {
     logs_decide: bool,
     unknown_fields: Vec<Field>,
     path: Vec<Line>,
-    early: bool,
+    stage: Stage,
 }
 
 impl Walker<'_> {
@@ -188,7 +188,15 @@ impl Walker<'_> {
             if !self.enters(base) {
                 continue;
             }
-            self.early = before_tracking(base);
+            self.stage = Stage::of(base, way);
+            if self.stage.hopped
+                && self.space.is_matched(Field::Ttl)
+                && self.packet.field(Field::Ttl) < 2
+                && !self.unknown_fields.contains(&Field::Ttl)
+            {
+                // Who has no hop left is not routed on (`ip_forward`, `ip6_forward`).
+                return Ok(self.end(Outcome::Drop, None));
+            }
             let before = self.path.len();
             let flow = self.chain(base.chain, 0)?;
             let policy = Line { chain: base.chain, rule: None };
@@ -286,6 +294,11 @@ impl Walker<'_> {
     fn change(&mut self, rule: &Rule) {
         for effect in &rule.effects {
             match effect {
+                // After the hop, the packet is kept as if it had not been made.
+                Effect::Set(Field::Ttl, v) if self.stage.hopped && *v < 255 => self.set(Field::Ttl, v + 1),
+                Effect::Set(Field::Ttl, _) | Effect::SetBits { field: Field::Ttl, .. } if self.stage.hopped => {
+                    self.unknown_fields.push(Field::Ttl)
+                }
                 Effect::Set(f, v) => self.set(*f, *v & (*f).max(self.family)),
                 Effect::SetBits { field, mask, value, xor } => {
                     let old = self.packet.field(*field);
@@ -303,7 +316,8 @@ impl Walker<'_> {
                 }
                 Effect::Unknown(f) => self.unknown_fields.push(*f),
                 Effect::Untrack => {
-                    if self.early {
+                    // After tracking, only what is in no connection can still be exempt (`nft_notrack_eval`).
+                    if self.stage.early || self.packet.field(Field::Ct) == ct::INVALID {
                         self.set(Field::Ct, ct::UNTRACKED);
                     }
                 }
@@ -386,7 +400,11 @@ impl Walker<'_> {
                 if self.unknown_fields.contains(field) {
                     return Err(Stop::Unknown(format!("the value of {} is not known here", field.name())));
                 }
-                let value = if *field == Field::Ct && self.early { self.early_state() } else { self.packet.field(*field) };
+                let value = match *field {
+                    Field::Ct if self.stage.early => self.early_state(),
+                    Field::Ttl => self.packet.field(Field::Ttl).saturating_sub(self.stage.hopped.into()),
+                    field => self.packet.field(field),
+                };
                 Ok(set.contains(value))
             }
             Match::Address(field, family, set) => {
