@@ -465,6 +465,10 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
             let m = self.opaque(LineState::NotModelled, &text, false, &format!("match `-m {}` is not modelled", group.module));
             self.parts.push(m);
         }
+        if self.target.as_ref().is_some_and(|t| t.name == "CONNMARK") {
+            // Without a connection the target does nothing (`connmark_tg` in xt_connmark.c).
+            self.parts.push(Match::tracked());
+        }
         let mut all = Vec::with_capacity(self.parts.len() + 6);
         all.extend([self.source, self.destination, self.in_interface, self.out_interface, self.proto, self.fragment]);
         all.append(&mut self.parts);

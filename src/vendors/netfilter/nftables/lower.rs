@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ast::{Chain, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
+use super::ast::{Chain, Cmp, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
 use super::commands::flatten;
 use super::defaults;
-use super::matching::{Scope, fold};
+use super::matching::{Scope, fold, reads_any_transport};
 use super::nat::translations;
 use super::ruleset::{Ruleset, Table};
 use super::sets::{Sets, lower_sets};
@@ -14,6 +14,7 @@ use crate::diag::LineState;
 use crate::model::{self, Action, BaseChain, ChainId, Effect, Match, Policy, PolicyAction};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
+use crate::packets::fields::PORT_PROTOCOLS;
 use crate::source::Span;
 use crate::vendors::Reader;
 
@@ -295,7 +296,11 @@ impl<'a> Lowering<'_, '_, 'a> {
     fn statement(&mut self, rule: &Rule<'a>, draft: &mut Draft, stmt: &Stmt<'a>, span: Span) -> bool {
         match stmt {
             Stmt::Match(left, cmp, right) => {
-                let m = self.matching().compare(left, *cmp, right, span);
+                let mut m = self.matching().compare(left, *cmp, right, span);
+                if reads_any_transport(left) && !has_ports(draft) {
+                    let sign = if *cmp == Cmp::Ne { "!= " } else { "" };
+                    m = self.matching().any_transport(m, &format!("{} {sign}{}", left.text(), right.text()), span);
+                }
                 let parts = match m {
                     Match::All(v) => v,
                     m => vec![m],
@@ -402,6 +407,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Kind::Set(v) => (Some(v.as_slice()), false),
             _ => (None, true),
         };
+        let any_transport = reads_any_transport(key) && !has_ports(draft);
         let mut others = Vec::new();
         for pass in [false, true] {
             // `*` takes what no other element takes: it comes last.
@@ -417,8 +423,11 @@ impl<'a> Lowering<'_, '_, 'a> {
                     self.emit(draft, Match::Any, Action::Opaque("a map without verdicts".into()), elem.span);
                     continue;
                 };
-                let m =
+                let mut m =
                     if pass { Match::any_of(others.clone()).negate_if(true) } else { self.matching().element(key, &elem.key, elem.span) };
+                if !pass && any_transport {
+                    m = self.matching().any_transport(m, &format!("{} {}", key.text(), elem.key.text()), elem.span);
+                }
                 let action = self.action(verdict, elem.span);
                 // What is decided never comes to `*`.
                 if !pass && !matches!(action, Action::Accept | Action::Drop | Action::Reject(_)) {
@@ -463,8 +472,11 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 
     fn assign(&mut self, rule: &Rule<'a>, draft: &mut Draft, sel: &Sel<'a>, value: &Expr<'a>, span: Span) {
-        let target = Expr::new(Kind::Sel(sel.clone()), span);
-        self.imply(rule, draft, &target);
+        // Setting something of a connection that is not there does nothing, and the rule goes on (`nft_ct_set_eval` in nft_ct.c).
+        if !matches!(sel, Sel::Ct(..)) {
+            let target = Expr::new(Kind::Sel(sel.clone()), span);
+            self.imply(rule, draft, &target);
+        }
         let what = info(sel, self.only);
         let Some(field) = what.field.filter(|_| settable(what.ty)) else {
             // Marks of the log, MSS, priority, helper, zone …: nothing that a match of the model sees. A zone keeps connections apart.
@@ -483,6 +495,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             draft.effects.push(Effect::Unknown(field));
             return;
         }
+        self.imply(rule, draft, value);
         draft.effects.push(effect(field, what, value, self.only));
     }
 }
@@ -518,6 +531,12 @@ fn effect(field: Field, what: Info, value: &Expr<'_>, only: Option<Family>) -> E
         },
         _ => Effect::Unknown(field),
     }
+}
+
+/// Whether the rule has asked for a protocol that has ports.
+fn has_ports(draft: &Draft) -> bool {
+    let ports = Ranges::from_values(PORT_PROTOCOLS);
+    draft.matches.iter().take(LONG_RULE).any(|m| matches!(m, Match::Field(Field::Proto, set) if set.is_subset(&ports)))
 }
 
 fn settable(ty: Ty) -> bool {
