@@ -46,7 +46,10 @@ impl<'a> Compiler<'a> {
             Match::Family(f) => truth(*f == self.family),
             Match::Field(Field::Ct, set) if stage.early => self.early_state(set, sign),
             Match::Field(Field::Ttl, set) => self.single(Field::Ttl, &stage.arriving_ttl(set), sign),
-            Match::Field(field, set) => self.single(*field, set, sign),
+            Match::Field(field, set) => match self.space.fragment_condition(*field, set) {
+                None => self.single(*field, set, sign),
+                Some(id) => self.or_fragment(self.single(*field, set, sign), id, sign),
+            },
             Match::Address(_, family, _) if *family != self.family => truth(false),
             Match::Address(field, _, set) => self.single(*field, set, sign),
             Match::Interface(direction, pattern) => {
@@ -56,7 +59,11 @@ impl<'a> Compiler<'a> {
             Match::Opaque(id) => self.condition(id.0, sign),
             Match::InSet { set, fields, .. } => {
                 let inside = self.members(set, fields)?;
-                if sign { inside.to_vec() } else { self.outside(&inside)? }
+                let cubes = if sign { inside.to_vec() } else { self.outside(&inside)? };
+                match self.space.fragment_set_condition(set, fields) {
+                    None => cubes,
+                    Some(id) => self.or_fragment(cubes, id, sign),
+                }
             }
             Match::Not(inner) => self.signed(inner, !sign, stage)?,
             Match::All(parts) if sign => self.product(parts, true, stage)?,
@@ -92,6 +99,24 @@ impl<'a> Compiler<'a> {
             values = values.or(&untracked.complement(Field::Ct.max(self.family)));
         }
         self.single(Field::Ct, &values, sign)
+    }
+
+    /// `cubes` are the packets that match (`sign`) or do not: a later fragment also matches if what it carries reads so.
+    fn or_fragment(&self, mut cubes: Vec<Cube>, id: u32, sign: bool) -> Vec<Cube> {
+        let narrow = |c: &Cube, dim: Dim, set: &Ranges| c.with(dim, set, self.family);
+        let later = Ranges::single(2);
+        if sign {
+            let fragment = narrow(&Cube::any(), Dim::field(Field::Fragment), &later);
+            cubes.extend(fragment.and_then(|c| narrow(&c, Dim::condition(id), &Ranges::single(1))));
+            return cubes;
+        }
+        let mut out = Vec::new();
+        for cube in &cubes {
+            out.extend(narrow(cube, Dim::field(Field::Fragment), &Ranges::interval(0, 1)));
+            let fragment = narrow(cube, Dim::field(Field::Fragment), &later);
+            out.extend(fragment.and_then(|c| narrow(&c, Dim::condition(id), &Ranges::single(0))));
+        }
+        out
     }
 
     fn condition(&self, id: u32, sign: bool) -> Vec<Cube> {

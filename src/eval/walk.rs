@@ -61,6 +61,8 @@ pub struct Walked {
 /// Valuations of opaque conditions that are tried before the answer is "unknown".
 const FORKS: usize = 1 << 10;
 const CALL_DEPTH: usize = 64;
+/// Fields of the transport header.
+const TRANSPORT: [Field; 4] = [Field::Sport, Field::Dport, Field::Icmp, Field::TcpFlags];
 
 /// Walks a packet through the device. `conditions`: those that hold (all others do not), or `None` if that is open. `nat_hint`: the
 /// packet as it is to become, where a translation leaves a choice.
@@ -405,7 +407,7 @@ impl Walker<'_> {
                     Field::Ttl => self.packet.field(Field::Ttl).saturating_sub(self.stage.hopped.into()),
                     field => self.packet.field(field),
                 };
-                Ok(set.contains(value))
+                self.or_fragment(set.contains(value), || self.space.fragment_condition(*field, set), *field)
             }
             Match::Address(field, family, set) => {
                 if *family != self.family {
@@ -423,7 +425,11 @@ impl Walker<'_> {
                 };
                 Ok(self.space.interfaces(pattern).contains(self.packet.field(field)))
             }
-            Match::InSet { set, fields, .. } => self.in_set(set, fields),
+            Match::InSet { set, fields, .. } => {
+                let key = fields.iter().find(|f| TRANSPORT.contains(f));
+                let inside = self.in_set(set, fields)?;
+                key.map_or(Ok(inside), |f| self.or_fragment(inside, || self.space.fragment_set_condition(set, fields), *f))
+            }
             Match::Opaque(id) => self.holds(id.0),
             Match::Not(inner) => Ok(!self.matches(inner)?),
             Match::All(parts) => self.combine(parts, false),
@@ -442,6 +448,20 @@ impl Walker<'_> {
             }
         }
         open.map_or(Ok(!stops_at), Err)
+    }
+
+    /// Whether a transport field matches: in a later fragment, which has none, also if what it carries reads so.
+    fn or_fragment(&self, matches: bool, condition: impl Fn() -> Option<u32>, field: Field) -> Result<bool, Stop> {
+        if matches || self.packet.field(Field::Fragment) != 2 || !TRANSPORT.contains(&field) {
+            return Ok(matches);
+        }
+        match condition() {
+            Some(id) => self.holds(id),
+            None if self.space.fragments_are_unknown() => {
+                Err(Stop::Unknown("what a later fragment carries may be read as its header".into()))
+            }
+            None => Ok(false),
+        }
     }
 
     fn early_state(&self) -> u128 {

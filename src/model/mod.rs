@@ -44,6 +44,9 @@ pub struct Device {
     /// The export shows every packet filter of the device (`nft list ruleset` does; `iptables-save` shows IPv4 only), so that a hook
     /// without chains lets everything pass. Else nothing is known of such a hook.
     pub exhaustive: bool,
+    /// Rules may take what a later fragment carries for a transport header, as nftables does where connections are not tracked (the fast
+    /// path `nft_payload_fast_eval` in nf_tables_core.c does not ask whether there is a header).
+    pub reads_fragments: bool,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
 }
@@ -72,6 +75,7 @@ impl Device {
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         self.exhaustive |= other.exhaustive;
+        self.reads_fragments |= other.reads_fragments;
         if self.hostname.is_none() {
             self.hostname = other.hostname;
         }

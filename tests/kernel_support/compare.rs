@@ -150,11 +150,8 @@ pub fn compare(ruleset: &Ruleset, loader: Loader, most: usize, seed: u64, argume
             continue;
         }
         let side = if way == Way::Output { Field::Src } else { Field::Dst };
-        if types
-            && !natural
-            && way != Way::Forward
-            && matches!(space.address_types(way, family, 0, packet.field(Field::Dst)).1, addr_type::LOCAL | addr_type::UNICAST)
-        {
+        let group = matches!(space.address_types(way, family, 0, packet.field(Field::Dst)).1, addr_type::MULTICAST | addr_type::BROADCAST);
+        if types && !natural && (way == Way::Output || way == Way::Input && !group) {
             let n = pool(family, packet.field(side));
             packet.set(side, n);
             let address = to_ip(family, n).to_string() + if family == Family::V4 { "/32" } else { "/128" };
@@ -318,7 +315,7 @@ fn judge(analysis: &Analysis<'_>, asked: Way, family: Family, mut packet: Packet
     let result = match (walked.verdict, kernel) {
         (a, b) if a == b => Ok(true),
         (Outcome::Unknown, _) if !walked.conditions.is_empty() || walked.because.is_some() => Ok(false),
-        (Outcome::Reject, Outcome::Drop) if silent(family, &packet) => Ok(true),
+        (Outcome::Reject, Outcome::Drop) if silent(family, &packet) || [&shot.iif, &shot.oif].contains(&&"lo".to_owned()) => Ok(true),
         (ours, theirs) => Err(format!(
             "fwproof: {}{}, kernel: {} ({hook}{}): {}",
             ours.name(),
@@ -331,7 +328,7 @@ fn judge(analysis: &Analysis<'_>, asked: Way, family: Family, mut packet: Packet
     Judged::Compared(way, result)
 }
 
-/// Whether the kernel may keep silent where a rule says that it answers: it answers no reset with a reset, no ICMP error with another
+/// Whether the kernel may keep silent (over `lo` it also does where it finds no way back to a foreign address) where a rule says that it answers: it answers no reset with a reset, no ICMP error with another
 /// (`nf_reject_ipv4.c`, `nf_reject_ipv6.c`, `icmp_send`), nothing sent to groups, no later fragment, and nothing whose checksum it cannot verify,
 /// which for most protocols depends on what the packet carries.
 fn silent(family: Family, p: &Packet) -> bool {

@@ -142,6 +142,7 @@ impl Lab {
             ("ipv4/icmp_ratelimit", "0"),
             ("ipv4/icmp_ratemask", "0"),
             ("ipv4/icmp_msgs_per_sec", "1000000"),
+            ("ipv4/icmp_msgs_burst", "1000000"),
             ("ipv6/icmp/ratelimit", "0"),
             ("ipv6/conf/all/forwarding", "1"),
             ("ipv6/conf/default/accept_dad", "0"),

@@ -18,6 +18,8 @@ type Netmap = (usize, usize, Ranges);
 
 /// Lowers all tables into the reader's device.
 pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
+    // Whether the dump will be loaded through nftables is not known.
+    reader.device.reads_fragments = true;
     let mut ordinals = HashMap::new();
     let mut flags = HashMap::new();
     let mut fills: Vec<(String, Span)> = Vec::new();

@@ -450,8 +450,9 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     fn finish(mut self) -> Lowered {
         if self.transport == Transport::Asked {
-            // The transport modules never match later fragments, even without options of their own (`tcp_mt` in xt_tcpudp.c).
-            self.parts.push(Match::Field(Field::Fragment, Ranges::interval(0, 1)));
+            // The transport modules ask for their header, even without options of their own (`tcp_mt` in xt_tcpudp.c).
+            let field = if self.protocol.is_some_and(|p| matches!(p, 1 | 58)) { Field::Icmp } else { Field::Dport };
+            self.parts.push(Match::Field(field, Ranges::interval(0, field.max_present(Family::V4))));
         }
         for group in std::mem::take(&mut self.groups) {
             let mut text = group.text;

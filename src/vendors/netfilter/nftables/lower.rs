@@ -36,6 +36,7 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
     reader.device.base_chains.extend(bases);
     // A ruleset of nftables is all there is for both families: a hook without a chain lets everything pass.
     reader.device.exhaustive = true;
+    reader.device.reads_fragments = true;
     if budget == 0 {
         let whole = reader.file.line_span(0);
         reader.incomplete(

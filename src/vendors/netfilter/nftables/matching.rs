@@ -332,6 +332,12 @@ impl<'x> Scope<'x> {
                 set
             }
         };
+        if info.next {
+            // The first header after that of IPv6: in a fragment, the one that says so (44).
+            let whole = Match::All(vec![Match::Field(Field::Proto, set.clone()), Match::Field(Field::Fragment, Ranges::single(0))]);
+            let fragment = Match::Field(Field::Fragment, Ranges::interval(1, 2));
+            return Some(if set.contains(44) { Match::AnyOf(vec![whole, fragment]) } else { whole });
+        }
         Some(Match::Field(info.field?, set))
     }
 
