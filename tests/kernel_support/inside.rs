@@ -322,9 +322,9 @@ impl Lab {
         Ok(())
     }
 
-    /// The routing rules of arrival interfaces by their preference.
+    /// The routing rules of arrival interfaces by their preference. None for `lo`, on which the kernel's own look-ups also "arrive".
     fn arrivals(&self) -> Vec<(usize, &str)> {
-        self.job.interfaces.iter().map(String::as_str).chain(["lo"]).enumerate().map(|(k, name)| (100 + k, name)).collect()
+        self.job.interfaces.iter().map(String::as_str).enumerate().map(|(k, name)| (100 + k, name)).collect()
     }
 
     fn index(&self, name: &str) -> Option<usize> {

@@ -234,6 +234,9 @@ fn coherent(mut p: Packet, analysis: &Analysis<'_>, way: Way, family: Family, na
         let n = host(family, p.field(field), field == Field::Src || way == Way::Forward);
         p.set(field, n);
     }
+    if way == Way::Input && p.field(Field::Iif) == space.interface_number("lo") {
+        p.set(Field::Dst, if family == Family::V4 { 0x7f00_0001 } else { 1 });
+    }
     let (source, destination) = space.address_types(way, family, p.field(Field::Src), p.field(Field::Dst));
     p.set(Field::SrcType, source);
     p.set(Field::DstType, destination);
@@ -241,7 +244,7 @@ fn coherent(mut p: Packet, analysis: &Analysis<'_>, way: Way, family: Family, na
         _ if way == Way::Output || p.field(Field::Iif) == space.interface_number("lo") => 0,
         addr_type::MULTICAST => 2,
         addr_type::BROADCAST => 1,
-        _ if way == Way::Forward => 0,
+        _ if way == Way::Forward || !space.is_matched(Field::PktType) => 0,
         _ => p.field(Field::PktType) % 3,
     };
     p.set(Field::PktType, kind);
