@@ -81,7 +81,7 @@ fn the_kernel_does_what_fwproof_says_of_random_rule_sets() {
     if std::env::var_os(INSIDE).is_some() || skipped(&PROGRAMS) {
         return;
     }
-    let cases = std::env::var("FWPROOF_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(16);
+    let cases = std::env::var("FWPROOF_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
     let mut runner = TestRunner::new_with_rng(
         Config { cases, max_shrink_iters: 60, failure_persistence: None, ..Config::default() },
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),

@@ -288,6 +288,11 @@ impl Space {
         }
     }
 
+    /// Whether an IPv4 address is that of everybody on a network of the device, as far as its addresses are known.
+    pub fn is_broadcast(&self, address: u128) -> bool {
+        self.broadcast4.contains(address)
+    }
+
     /// The numbers of the interfaces that a pattern means, "no interface" never among them.
     pub fn interfaces(&self, pattern: &NamePattern) -> Ranges {
         if pattern.wildcard && pattern.name.is_empty() {

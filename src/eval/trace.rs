@@ -177,7 +177,7 @@ impl Space {
     pub fn address_types(&self, way: Way, family: Family, src: u128, dst: u128) -> (u128, u128) {
         let group = |n: u128| match family {
             Family::V4 if (0xe000_0000..=0xefff_ffff).contains(&n) => Some(addr_type::MULTICAST),
-            Family::V4 if n == 0xffff_ffff => Some(addr_type::BROADCAST),
+            Family::V4 if self.is_broadcast(n) => Some(addr_type::BROADCAST),
             Family::V6 if n >> 120 == 0xff => Some(addr_type::MULTICAST),
             _ => None,
         };

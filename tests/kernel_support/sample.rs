@@ -88,7 +88,7 @@ fn edges(analysis: &Analysis<'_>, family: Family) -> Vec<Vec<u128>> {
         }
     }
     let usual: &[(Field, &[u128])] = &[
-        (Field::Proto, &[6, 6, 6, 17, 17, if family == Family::V4 { 1 } else { 58 }, 132, 50, 47, 136, 33, 89, 255]),
+        (Field::Proto, &[6, 6, 6, 17, 17, 1, 58, if family == Family::V4 { 1 } else { 58 }, 132, 50, 47, 136, 33, 89, 255]),
         (Field::TcpFlags, &[2, 2, 16, 18, 1, 4, 17, 0, 41, 3, 24]),
         (
             Field::Icmp,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::ast::{Chain, Cmp, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
 use super::commands::flatten;
 use super::defaults;
-use super::matching::{Scope, fold, reads_any_transport};
+use super::matching::{Scope, fold, reads_any_transport, reads_icmp};
 use super::nat::translations;
 use super::ruleset::{Ruleset, Table};
 use super::sets::{Sets, lower_sets};
@@ -299,8 +299,10 @@ impl<'a> Lowering<'_, '_, 'a> {
             Stmt::Match(left, cmp, right) => {
                 let mut m = self.matching().compare(left, *cmp, right, span);
                 if reads_any_transport(left) && !has_ports(draft) {
-                    let sign = if *cmp == Cmp::Ne { "!= " } else { "" };
-                    m = self.matching().any_transport(m, &format!("{} {sign}{}", left.text(), right.text()), span);
+                    m = self.matching().any_transport(m, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
+                }
+                if let Some(other) = self.foreign_icmp(draft, left) {
+                    m = self.matching().foreign_icmp(m, other, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
                 }
                 let parts = match m {
                     Match::All(v) => v,
@@ -320,6 +322,11 @@ impl<'a> Lowering<'_, '_, 'a> {
                 return true;
             }
             Stmt::Vmap(key, data) => {
+                if let Some(other) = self.foreign_icmp(draft, key) {
+                    let text = format!("{} vmap", key.text());
+                    let m = self.matching().foreign_icmp(Match::Never, other, &text, span);
+                    self.emit(draft, m, Action::Opaque(text.into()), rule.span);
+                }
                 self.imply(rule, draft, key);
                 self.verdict_map(draft, key, data, rule.span);
                 return true;
@@ -369,6 +376,21 @@ impl<'a> Lowering<'_, '_, 'a> {
             _ => return,
         };
         self.require_new(rule, draft, m);
+    }
+
+    /// The family whose packets an ICMP expression also reads, because the rule has asked for the protocol before and not for a family.
+    fn foreign_icmp(&self, draft: &Draft, e: &Expr<'a>) -> Option<Family> {
+        let (proto, other) = reads_icmp(e).filter(|_| self.only.is_none())?;
+        let asked = draft.matches.iter().take(LONG_RULE);
+        let mut protocol = false;
+        for m in asked {
+            match m {
+                Match::Field(Field::Proto, set) => protocol |= set.as_single() == Some(proto),
+                Match::Family(_) | Match::Address(..) => return None,
+                _ => {}
+            }
+        }
+        protocol.then_some(other)
     }
 
     fn action(&mut self, v: &Verdict<'a>, span: Span) -> Action {
@@ -531,6 +553,19 @@ fn effect(field: Field, what: Info, value: &Expr<'_>, only: Option<Family>) -> E
             None => Effect::Unknown(field),
         },
         _ => Effect::Unknown(field),
+    }
+}
+
+/// A comparison's sign, so that different questions are different conditions.
+fn sign(cmp: Cmp) -> &'static str {
+    match cmp {
+        Cmp::Eq | Cmp::Implicit => "",
+        Cmp::Ne => "!= ",
+        Cmp::Lt => "< ",
+        Cmp::Gt => "> ",
+        Cmp::Le => "<= ",
+        Cmp::Ge => ">= ",
+        Cmp::Without => "! ",
     }
 }
 

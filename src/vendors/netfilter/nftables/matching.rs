@@ -119,12 +119,16 @@ impl<'x> Scope<'x> {
     /// packets with ports are asked; gives back what all packets are.
     pub fn any_transport(&mut self, m: Match, text: &str, span: Span) -> Match {
         let ports = Ranges::from_values(PORT_PROTOCOLS);
-        let others = vec![
-            Match::Field(Field::Proto, ports.complement(255)),
-            Match::Field(Field::Fragment, Ranges::interval(0, 1)),
-            self.condition(text, false, span),
-        ];
+        let others = vec![Match::Field(Field::Proto, ports.complement(255)), self.condition(text, false, span)];
         Match::any_of(vec![m, Match::All(others)])
+    }
+
+    /// ICMP of the other family, where the rule has asked for the protocol itself and nft therefore not for the family (proto.c): the kernel
+    /// reads a type from whatever there is. Packets of this kind are no traffic, hence no note.
+    pub fn foreign_icmp(&mut self, m: Match, other: Family, text: &str, span: Span) -> Match {
+        let text = format!("{text} of an {} packet", other.name());
+        let reads = Match::Opaque(self.conditions.intern(&text, span));
+        Match::any_of(vec![m, Match::All(vec![Match::Family(other), reads])])
     }
 
     fn opaque(&mut self, left: &Expr<'_>, cmp: Cmp, right: &Expr<'_>, span: Span) -> Match {
@@ -428,6 +432,17 @@ fn related(cmp: Cmp, set: Ranges, max: u128) -> Option<Ranges> {
         Cmp::Ge => Ranges::interval(single?, max),
         Cmp::Without => return None,
     })
+}
+
+/// The protocol of an ICMP field that an expression reads, and the family to which it does not belong.
+pub(super) fn reads_icmp(e: &Expr<'_>) -> Option<(u128, Family)> {
+    match &e.peel().kind {
+        Kind::Sel(Sel::Payload(proto, _)) if proto == "icmp" => Some((1, Family::V6)),
+        Kind::Sel(Sel::Payload(proto, _)) if proto == "icmpv6" => Some((58, Family::V4)),
+        Kind::Bin(_, a, b) => reads_icmp(a).or_else(|| reads_icmp(b)),
+        Kind::Concat(parts) => parts.iter().find_map(reads_icmp),
+        _ => None,
+    }
 }
 
 /// Whether an expression reads a transport header of no particular protocol. A protocol beside it in a key says which.
