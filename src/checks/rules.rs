@@ -194,18 +194,11 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rules that refer to what is not there. A set without definition is left to `unknown` where the sets were not exported; a call of an
-/// undefined chain was lowered to an opaque action whose text says so.
+/// What the reader knows that the device would refuse. A set of another program (ipset) may come later, and is left to `unknown`.
 fn invalid(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     let device = analysis.device;
-    for chain in &device.chains {
-        for rule in &chain.rules {
-            if let Action::Opaque(what) = &rule.action
-                && what.contains("undefined")
-            {
-                let message = format!("the firewall would refuse these rules: {what} in {}", chain.name);
-                findings.push(Finding::new(message, Label::new(rule.span, "")).on(&device.name).about(format!("{} {what}", device.name)));
-            }
-        }
+    for (span, why) in &device.refused {
+        let message = format!("the firewall would refuse these rules: {why}");
+        findings.push(Finding::new(message, Label::new(*span, "")).on(&device.name).about(format!("{} {why}", device.name)));
     }
 }

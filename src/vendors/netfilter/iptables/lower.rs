@@ -40,11 +40,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
         let mut words = Vec::new();
         for (i, lines) in kept.iter().enumerate() {
             if !lines.declared {
-                reader.note(
-                    lines.span,
-                    LineState::Unsupported,
-                    format!("chain `{}` has rules but is not created: the kernel would refuse them", lines.name),
-                );
+                reader.refused(lines.span, format!("chain `{}` has rules but is not created: the kernel would refuse them", lines.name));
             }
             let mut chain = Chain { name: name(table, &lines.name), span: lines.span, rules: Vec::with_capacity(lines.rules.len()) };
             for line in &lines.rules {
@@ -58,7 +54,11 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
                 }
                 fills.extend(lowered.fills.map(|n| (n, line.span)));
                 for (state, text) in lowered.notes {
-                    reader.note(line.span, state, text);
+                    if lowered.refused && state == LineState::Unsupported {
+                        reader.refused(line.span, text);
+                    } else {
+                        reader.note(line.span, state, text);
+                    }
                 }
                 chain.rules.push(Rule {
                     matcher: lowered.matcher,
@@ -154,7 +154,7 @@ fn cut_cycles(reader: &mut Reader<'_>, first: usize) {
                     let rule = &mut reader.device.chains[chain].rules[at];
                     let span = rule.span;
                     rule.action = Action::Opaque(format!("jump to {name}").into());
-                    reader.note(span, LineState::Unsupported, format!("the jump to `{name}` closes a cycle, which the kernel refuses"));
+                    reader.refused(span, format!("the jump to `{name}` closes a cycle, which the kernel refuses"));
                 }
                 _ => {}
             }
@@ -212,11 +212,7 @@ fn sides(reader: &mut Reader<'_>, first: usize, family: Family, netmaps: Vec<Net
             if side & !wanted != 0 {
                 let span = rule.span;
                 reader.device.chains[chain].rules[i].action = Action::Opaque("address translation at the wrong hook".into());
-                reader.note(
-                    span,
-                    LineState::Unsupported,
-                    "this translation is not possible at the hook that calls its chain: the kernel refuses it",
-                );
+                reader.refused(span, "this translation is not possible at the hook that calls its chain: the kernel refuses it");
             }
         }
     }

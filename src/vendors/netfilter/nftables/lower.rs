@@ -194,7 +194,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         for (stmt, span) in &rule.stmts {
             if decided {
                 // nft refuses statements after a verdict.
-                self.reader.note(*span, LineState::Unsupported, "a statement after the verdict has no effect");
+                self.reader.refused(*span, "a statement after the verdict has no effect");
                 break;
             }
             decided = self.statement(rule, &mut draft, stmt, *span);
@@ -301,6 +301,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 if reads_any_transport(left) && !has_ports(draft) {
                     m = self.matching().any_transport(m, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
                 }
+                self.refuse(left, right, span);
                 if let Some(other) = self.foreign_icmp(draft, left) {
                     m = self.matching().foreign_icmp(m, other, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
                 }
@@ -378,6 +379,21 @@ impl<'a> Lowering<'_, '_, 'a> {
         self.require_new(rule, draft, m);
     }
 
+    /// Says what nft refuses in a comparison: a set that the table does not have, a number that is no port.
+    fn refuse(&mut self, left: &Expr<'a>, right: &Expr<'a>, span: Span) {
+        if let Kind::SetRef(name) = &right.peel().kind
+            && self.table.set(name).is_none()
+        {
+            self.reader.refused(span, format!("set {name} is not defined"));
+        }
+        if let Kind::Sel(sel) = &left.peel().kind
+            && info(sel, self.only).ty == Ty::Port
+            && let Some(n) = right.word().and_then(|w| w.parse::<u64>().ok()).filter(|n| *n > 65535)
+        {
+            self.reader.refused(span, format!("{n} is no port"));
+        }
+    }
+
     /// The family whose packets an ICMP expression also reads, because the rule has asked for the protocol before and not for a family.
     fn foreign_icmp(&self, draft: &Draft, e: &Expr<'a>) -> Option<Family> {
         let (proto, other) = reads_icmp(e).filter(|_| self.only.is_none())?;
@@ -403,7 +419,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 Some(id) if matches!(v, Verdict::Jump(_)) => Action::Jump(*id),
                 Some(id) => Action::Goto(*id),
                 None => {
-                    self.reader.note(span, LineState::Unsupported, format!("chain {name} is not defined: the packet may pass or not"));
+                    self.reader.refused(span, format!("chain {name} is not defined: the packet may pass or not"));
                     Action::Opaque(format!("jump to the undefined chain {name}").into())
                 }
             },
@@ -423,7 +439,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Kind::SetRef(name) => match table.set(name) {
                 Some(decl) => (Some(decl.elements.as_slice()), decl.dynamic || table.updated.contains(&**name)),
                 None => {
-                    self.reader.note(data.span, LineState::Unsupported, format!("map {name} is not defined"));
+                    self.reader.refused(data.span, format!("map {name} is not defined"));
                     (None, true)
                 }
             },
