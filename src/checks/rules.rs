@@ -240,18 +240,12 @@ fn undefined_sets(device: &Device, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rules that refer to what is not there. A call of an undefined chain was lowered to an opaque action whose text says so.
+/// What the reader knows that the device would refuse, and sets of another program (ipset) that were not exported.
 fn invalid(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     let device = analysis.device;
     undefined_sets(device, findings);
-    for chain in &device.chains {
-        for rule in &chain.rules {
-            if let Action::Opaque(what) = &rule.action
-                && what.contains("undefined")
-            {
-                let message = format!("the firewall would refuse these rules: {what} in {}", chain.name);
-                findings.push(Finding::new(message, Label::new(rule.span, "")).on(&device.name).about(format!("{} {what}", device.name)));
-            }
-        }
+    for (span, why) in &device.refused {
+        let message = format!("the firewall would refuse these rules: {why}");
+        findings.push(Finding::new(message, Label::new(*span, "")).on(&device.name).about(format!("{} {why}", device.name)));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::program::Stage;
 use super::space::Space;
 use crate::model::{Device, Match, NamedSet, SetElement, SetValue};
 use crate::net::{Family, Ranges};
@@ -31,20 +32,24 @@ impl<'a> Compiler<'a> {
         Compiler { space, family, sets, resolved: HashMap::new(), limit }
     }
 
-    /// The cubes of the packets that match. They may overlap. `before_tracking`: connection tracking has not seen the packet, which
-    /// then reads as invalid (`xt_conntrack.c`, `nft_ct.c`: no entry and not exempt).
-    pub(super) fn cubes(&mut self, m: &Match, before_tracking: bool) -> Result<Vec<Cube>, TooMany> {
-        self.signed(m, true, before_tracking)
+    /// The cubes of the packets that match at a stage of their way. They may overlap. Before connection tracking a packet reads as
+    /// invalid (`xt_conntrack.c`, `nft_ct.c`: no entry and not exempt).
+    pub(super) fn cubes(&mut self, m: &Match, stage: Stage) -> Result<Vec<Cube>, TooMany> {
+        self.signed(m, true, stage)
     }
 
-    fn signed(&mut self, m: &Match, sign: bool, early: bool) -> Result<Vec<Cube>, TooMany> {
+    fn signed(&mut self, m: &Match, sign: bool, stage: Stage) -> Result<Vec<Cube>, TooMany> {
         let truth = |b: bool| if b == sign { vec![Cube::any()] } else { Vec::new() };
         Ok(match m {
             Match::Any => truth(true),
             Match::Never => truth(false),
             Match::Family(f) => truth(*f == self.family),
-            Match::Field(Field::Ct, set) if early => self.early_state(set, sign),
-            Match::Field(field, set) => self.single(*field, set, sign),
+            Match::Field(Field::Ct, set) if stage.early => self.early_state(set, sign),
+            Match::Field(Field::Ttl, set) => self.single(Field::Ttl, &stage.arriving_ttl(set), sign),
+            Match::Field(field, set) => match self.space.fragment_condition(*field, set) {
+                None => self.single(*field, set, sign),
+                Some(id) => self.or_fragment(self.single(*field, set, sign), id, sign),
+            },
             Match::Address(_, family, _) if *family != self.family => truth(false),
             Match::Address(field, _, set) => self.single(*field, set, sign),
             Match::Interface(direction, pattern) => {
@@ -54,15 +59,19 @@ impl<'a> Compiler<'a> {
             Match::Opaque(id) => self.condition(id.0, sign),
             Match::InSet { set, fields, .. } => {
                 let inside = self.members(set, fields)?;
-                if sign { inside.to_vec() } else { self.outside(&inside)? }
+                let cubes = if sign { inside.to_vec() } else { self.outside(&inside)? };
+                match self.space.fragment_set_condition(set, fields) {
+                    None => cubes,
+                    Some(id) => self.or_fragment(cubes, id, sign),
+                }
             }
-            Match::Not(inner) => self.signed(inner, !sign, early)?,
-            Match::All(parts) if sign => self.product(parts, true, early)?,
-            Match::AnyOf(parts) if !sign => self.product(parts, false, early)?,
+            Match::Not(inner) => self.signed(inner, !sign, stage)?,
+            Match::All(parts) if sign => self.product(parts, true, stage)?,
+            Match::AnyOf(parts) if !sign => self.product(parts, false, stage)?,
             Match::All(parts) | Match::AnyOf(parts) => {
                 let mut out = Vec::new();
                 for part in parts {
-                    out.extend(self.signed(part, sign, early)?);
+                    out.extend(self.signed(part, sign, stage)?);
                     self.check(out.len())?;
                 }
                 merge(out, self.family)
@@ -92,36 +101,56 @@ impl<'a> Compiler<'a> {
         self.single(Field::Ct, &values, sign)
     }
 
+    /// `cubes` are the packets that match (`sign`) or do not: a later fragment also matches if what it carries reads so.
+    fn or_fragment(&self, mut cubes: Vec<Cube>, id: u32, sign: bool) -> Vec<Cube> {
+        let narrow = |c: &Cube, dim: Dim, set: &Ranges| c.with(dim, set, self.family);
+        let later = Ranges::single(2);
+        if sign {
+            let fragment = narrow(&Cube::any(), Dim::field(Field::Fragment), &later);
+            cubes.extend(fragment.and_then(|c| narrow(&c, Dim::condition(id), &Ranges::single(1))));
+            return cubes;
+        }
+        let mut out = Vec::new();
+        for cube in &cubes {
+            out.extend(narrow(cube, Dim::field(Field::Fragment), &Ranges::interval(0, 1)));
+            let fragment = narrow(cube, Dim::field(Field::Fragment), &later);
+            out.extend(fragment.and_then(|c| narrow(&c, Dim::condition(id), &Ranges::single(0))));
+        }
+        out
+    }
+
     fn condition(&self, id: u32, sign: bool) -> Vec<Cube> {
         Cube::of(Dim::condition(id), Ranges::single(u128::from(sign)), self.family).into_iter().collect()
     }
 
     /// The dimension and the values of a matcher that asks for one alone.
-    fn one(&self, m: &Match, sign: bool, early: bool) -> Option<(Dim, Ranges)> {
+    fn one(&self, m: &Match, sign: bool, stage: Stage) -> Option<(Dim, Ranges)> {
         let signed =
             |field: Field, set: &Ranges| (Dim::field(field), if sign { set.clone() } else { set.complement(field.max(self.family)) });
         Some(match m {
-            Match::Field(Field::Ct, _) if early => return None,
+            Match::Field(Field::Ct, _) if stage.early => return None,
+            Match::Field(Field::Ttl, set) => signed(Field::Ttl, &stage.arriving_ttl(set)),
+            Match::Field(field, set) if self.space.fragment_condition(*field, set).is_some() => return None,
             Match::Field(field, set) => signed(*field, set),
             Match::Address(field, family, set) if *family == self.family => signed(*field, set),
             Match::Interface(direction, pattern) => signed(Space::direction_field(*direction), &self.space.interfaces(pattern)),
             Match::Opaque(id) => (Dim::condition(id.0), Ranges::single(u128::from(sign))),
-            Match::Not(inner) => return self.one(inner, !sign, early),
+            Match::Not(inner) => return self.one(inner, !sign, stage),
             _ => return None,
         })
     }
 
-    fn product(&mut self, parts: &[Match], sign: bool, early: bool) -> Result<Vec<Cube>, TooMany> {
+    fn product(&mut self, parts: &[Match], sign: bool, stage: Stage) -> Result<Vec<Cube>, TooMany> {
         let mut out = vec![Cube::any()];
         for part in parts {
-            if let Some((dim, set)) = self.one(part, sign, early) {
+            if let Some((dim, set)) = self.one(part, sign, stage) {
                 out.retain_mut(|cube| cube.narrow(dim, &set, self.family));
                 if out.is_empty() {
                     break;
                 }
                 continue;
             }
-            let next = self.signed(part, sign, early)?;
+            let next = self.signed(part, sign, stage)?;
             out = match (out.as_slice(), next.as_slice()) {
                 ([one], [other]) => one.and(other).into_iter().collect(),
                 _ => {

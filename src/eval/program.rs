@@ -204,9 +204,33 @@ fn before_routing(hook: Hook) -> bool {
     matches!(hook, Hook::Ingress | Hook::Prerouting)
 }
 
-/// Whether chains of this base chain run before connection tracking.
-pub fn before_tracking(base: &BaseChain) -> bool {
-    matches!(base.hook, Hook::Ingress) || (matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority <= TRACKING_PRIORITY)
+/// What has happened to a packet on its way when the rules of a base chain look at it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Stage {
+    /// Connection tracking has not seen it.
+    pub early: bool,
+    /// It has been routed on, which took one hop off its time to live (`ip_forward`, `ip6_forward`: before the forward hook).
+    pub hopped: bool,
+}
+
+impl Stage {
+    /// The stage of a base chain on a way.
+    pub fn of(base: &BaseChain, way: Way) -> Stage {
+        let before = matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority <= TRACKING_PRIORITY;
+        Stage {
+            early: base.hook == Hook::Ingress || before,
+            hopped: way == Way::Forward && matches!(base.hook, Hook::Forward | Hook::Postrouting),
+        }
+    }
+
+    /// The time to live that a packet must have arrived with so that a rule reads one of these values here.
+    pub fn arriving_ttl(self, read: &Ranges) -> Ranges {
+        if !self.hopped {
+            return read.clone();
+        }
+        let up = read.intervals().iter().filter(|(lo, _)| *lo < 255).map(|&(lo, hi)| (lo + 1, (hi + 1).min(255)));
+        Ranges::from_intervals(up.collect())
+    }
 }
 
 struct Builder<'a> {
@@ -220,13 +244,13 @@ struct Builder<'a> {
     /// Numbers of lines by chain and rule, the policy's first; `u32::MAX` where there is none yet.
     line_ids: Vec<Vec<u32>>,
     no_line: Option<u32>,
-    compiled: HashMap<(ChainId, usize, bool), std::sync::Arc<Vec<Cube>>>,
+    compiled: HashMap<(ChainId, usize, Stage), std::sync::Arc<Vec<Cube>>>,
     stack: Vec<(ChainId, usize)>,
-    /// Frame, base chain index, and whether tracking has not happened: of the entries being written.
+    /// Frame, base chain index and stage of the entries being written.
     frame: u32,
     base: usize,
     last_base: usize,
-    early: bool,
+    stage: Stage,
 }
 
 impl<'a> Builder<'a> {
@@ -263,7 +287,7 @@ impl<'a> Builder<'a> {
             frame: 0,
             base: 0,
             last_base,
-            early: false,
+            stage: Stage::default(),
         }
     }
 
@@ -339,7 +363,7 @@ impl<'a> Builder<'a> {
     /// base chain.
     fn base_chain(&mut self, base: usize, whole: u32, body: impl FnOnce(&mut Self, u32) -> Result<(), Limit>) -> Result<(), Limit> {
         self.base = base;
-        self.early = before_tracking(self.bases[base]);
+        self.stage = Stage::of(self.bases[base], self.out.way);
         let outer = self.open(Some(whole));
         let inner = self.open(Some(outer));
         self.frame = inner;
@@ -438,8 +462,9 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let logs = rule.log && self.purpose.logs_decide;
-            let changes = relevant(&rule.effects, self.space, self.early);
-            let silent = rule.action == Action::Continue && changes.is_empty() && !logs;
+            let changes = relevant(&rule.effects, self.space, self.stage);
+            let late = !self.stage.early && rule.effects.contains(&Effect::Untrack) && self.space.is_matched(Field::Ct);
+            let silent = rule.action == Action::Continue && changes.is_empty() && !logs && !late;
             if silent && !self.purpose.all_chains {
                 continue;
             }
@@ -462,6 +487,7 @@ impl<'a> Builder<'a> {
             }
             let line = self.line(Line { chain, rule: Some(r as u32) });
             self.frame = frame;
+            let cubes = if late && !logs { self.late_untrack(chain, r, cubes, &changes, line)? } else { cubes };
             if logs {
                 self.push(cubes, Act::Accept, line)?;
             } else if !changes.is_empty() {
@@ -480,6 +506,26 @@ impl<'a> Builder<'a> {
             self.stack.pop();
         }
         Ok(())
+    }
+
+    /// Writes what an exemption from tracking does that comes after tracking: packets in no valid connection read as untracked from then
+    /// on, all others stay what they are (`nft_notrack_eval`). Gives back the others.
+    fn late_untrack(&mut self, chain: ChainId, rule: usize, cubes: Vec<Cube>, changes: &[Effect], line: u32) -> Result<Vec<Cube>, Limit> {
+        let invalid = Ranges::single(ct::INVALID);
+        let exempt = self.narrowed(&cubes, Dim::field(Field::Ct), &invalid);
+        if !exempt.is_empty() {
+            let action = &self.device.chain(chain).rules[rule].action;
+            let mut effects = changes.to_vec();
+            effects.push(Effect::Set(Field::Ct, ct::UNTRACKED));
+            let divert = Divert {
+                line: Line { chain, rule: Some(rule as u32) },
+                effects,
+                translation: translation(action),
+                then: Resume { base: self.base, stack: self.stack.clone(), action: settled(action) },
+            };
+            self.divert(divert, exempt, line)?;
+        }
+        Ok(self.narrowed(&cubes, Dim::field(Field::Ct), &invalid.complement(Field::Ct.max(self.out.family))))
     }
 
     /// Writes what an action does to packets of `cubes`.
@@ -555,7 +601,7 @@ impl<'a> Builder<'a> {
     }
 
     fn rule_cubes(&mut self, chain: ChainId, rule: usize) -> Result<std::sync::Arc<Vec<Cube>>, Limit> {
-        let key = (chain, rule, self.early);
+        let key = (chain, rule, self.stage);
         if let Some(done) = self.compiled.get(&key) {
             return Ok(done.clone());
         }
@@ -566,7 +612,7 @@ impl<'a> Builder<'a> {
 
     fn compile(&mut self, chain: ChainId, rule: usize) -> Result<Vec<Cube>, Limit> {
         let rules = &self.device.chain(chain).rules;
-        self.compiler.cubes(&rules[rule].matcher, self.early).map_err(|TooMany| {
+        self.compiler.cubes(&rules[rule].matcher, self.stage).map_err(|TooMany| {
             Limit(format!("a rule of chain {} has more than {} alternatives", self.device.chain(chain).name, self.limit))
         })
     }
@@ -637,15 +683,21 @@ fn translation(action: &Action) -> Option<Translation> {
     }
 }
 
-/// The effects that some rule can see.
-fn relevant(effects: &[Effect], space: &Space, early: bool) -> Vec<Effect> {
+/// The effects that some rule can see. What exempts from tracking after tracking is left out: see [`Builder::late_untrack`].
+fn relevant(effects: &[Effect], space: &Space, stage: Stage) -> Vec<Effect> {
     let seen = |f: &Field| space.is_matched(*f);
     let keep = |e: &&Effect| match e {
         Effect::Set(f, _) | Effect::SetBits { field: f, .. } | Effect::Unknown(f) => seen(f),
         Effect::Copy { to, .. } => seen(to),
-        Effect::Untrack => early && (seen(&Field::Ct) || space.tracks()),
+        Effect::Untrack => stage.early && (seen(&Field::Ct) || space.tracks()),
     };
-    effects.iter().filter(keep).cloned().collect()
+    // After the hop, the field holds one more than what is written.
+    let hopped = |e: &Effect| match e {
+        Effect::Set(Field::Ttl, v) if stage.hopped && *v < 255 => Effect::Set(Field::Ttl, v + 1),
+        Effect::Set(Field::Ttl, _) | Effect::SetBits { field: Field::Ttl, .. } if stage.hopped => Effect::Unknown(Field::Ttl),
+        other => other.clone(),
+    };
+    effects.iter().filter(keep).map(hopped).collect()
 }
 
 /// Whether a chain, or a chain that it calls, can keep a packet from passing.

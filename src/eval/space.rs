@@ -52,6 +52,7 @@ pub const NO_INTERFACE: u128 = 0;
 
 const IPV4_MULTICAST: (u128, u128) = (0xe000_0000, 0xefff_ffff);
 const IPV4_BROADCAST: u128 = 0xffff_ffff;
+const UDPLITE: u128 = 136;
 const IPV6_MULTICAST: (u128, u128) = (0xff << 120, u128::MAX);
 
 /// Everything about a device that turns names into numbers.
@@ -74,7 +75,22 @@ pub struct Space {
     of_rules: HashMap<(ChainId, usize), u32>,
     of_policies: HashMap<ChainId, u32>,
     matched: BTreeSet<Field>,
+    fragments: Fragments,
 }
+
+/// What becomes of the transport fields of later fragments, which have none.
+#[derive(Default)]
+struct Fragments {
+    /// They may be read from what the fragment carries.
+    read: bool,
+    /// Conditions "what it carries reads so", by field and values, and by set.
+    of_fields: HashMap<(Field, Ranges), u32>,
+    of_sets: HashMap<(String, Vec<Field>), u32>,
+}
+
+/// More conditions of [`Fragments`] than these are not told apart: then no packet set says anything of later fragments, and the walk says
+/// that it does not know.
+const FRAGMENT_CONDITIONS: usize = 64;
 
 impl Space {
     /// Collects the names that the device's rules, interfaces, sets and tunnels use, and `extra` ones (a baseline's).
@@ -101,6 +117,9 @@ impl Space {
         let mut of_rules = HashMap::new();
         let mut of_policies = HashMap::new();
         let mut matched = BTreeSet::new();
+        let mut transport: Vec<(Field, Ranges, Span)> = Vec::new();
+        let mut transport_sets: Vec<(String, Vec<Field>, Span)> = Vec::new();
+        let mut known: HashSet<(Field, Ranges)> = HashSet::new();
         let fixed: HashSet<&str> = device.sets.iter().filter(|s| !s.dynamic).map(|s| &*s.name).collect();
         for (c, chain) in device.chains.iter().enumerate() {
             for (r, rule) in chain.rules.iter().enumerate() {
@@ -121,14 +140,24 @@ impl Space {
                         // Keys by direction stand for ports and interfaces too.
                         matched.extend([Field::Sport, Field::Dport, Field::Iif, Field::Oif]);
                         let key = (set.to_string(), fields.clone());
+                        if fields.iter().any(|f| is_transport(*f)) && !transport_sets.iter().any(|t| t.0 == key.0 && t.1 == key.1) {
+                            transport_sets.push((key.0.clone(), key.1.clone(), *span));
+                        }
                         if !fixed.contains(&**set) && !of_sets.contains_key(&key) {
                             of_sets.insert(key, conditions.len() as u32);
                             conditions.push((format!("is in set {set}"), *span));
                         }
                     }
                     Match::Interface(_, p) => add(p),
-                    Match::Field(field, _) => {
+                    Match::Field(field, values) => {
                         matched.insert(*field);
+                        if is_transport(*field)
+                            && device.reads_fragments
+                            && known.len() <= FRAGMENT_CONDITIONS
+                            && known.insert((*field, values.clone()))
+                        {
+                            transport.push((*field, values.clone(), rule.span));
+                        }
                         uses_ct |= matches!(field, Field::Ct | Field::CtNat | Field::CtMark);
                         uses_types |= matches!(field, Field::DstType | Field::SrcType);
                     }
@@ -162,6 +191,20 @@ impl Space {
         let mut names: Vec<NamePattern> = exact.into_iter().map(NamePattern::exact).collect();
         names.extend(wild.into_iter().map(NamePattern::prefix));
 
+        let mut fragments = Fragments { read: device.reads_fragments && !uses_ct, ..Fragments::default() };
+        if fragments.read && transport.len() + transport_sets.len() <= FRAGMENT_CONDITIONS {
+            for (field, values, span) in transport {
+                let text = format!("what the fragment carries reads as {} {}", field.name(), super::words::few(&values));
+                fragments.of_fields.insert((field, values), conditions.len() as u32);
+                conditions.push((text, span));
+            }
+            for (set, fields, span) in transport_sets {
+                let text = format!("what the fragment carries reads as an element of {set}");
+                fragments.of_sets.insert((set, fields), conditions.len() as u32);
+                conditions.push((text, span));
+            }
+        }
+
         let locals = |family: Family| {
             device.interfaces.as_ref().map(|list| {
                 let own = list.iter().flat_map(|i| &i.addresses).filter_map(|a| {
@@ -194,7 +237,29 @@ impl Space {
             of_rules,
             of_policies,
             matched,
+            fragments,
         }
+    }
+
+    /// The condition "what the later fragment carries reads so" of a transport field. `None`: later fragments have no such field.
+    pub fn fragment_condition(&self, field: Field, values: &Ranges) -> Option<u32> {
+        if self.fragments.of_fields.is_empty() || !is_transport(field) {
+            return None;
+        }
+        self.fragments.of_fields.get(&(field, values.clone())).copied()
+    }
+
+    /// As [`Space::fragment_condition`] of a key that has transport fields.
+    pub fn fragment_set_condition(&self, set: &str, fields: &[Field]) -> Option<u32> {
+        if self.fragments.of_sets.is_empty() {
+            return None;
+        }
+        self.fragments.of_sets.get(&(set.to_owned(), fields.to_vec())).copied()
+    }
+
+    /// Whether nothing is known of the transport fields of later fragments, not even as a condition.
+    pub fn fragments_are_unknown(&self) -> bool {
+        self.fragments.read && self.fragments.of_fields.is_empty() && self.fragments.of_sets.is_empty()
     }
 
     /// Text and first place of an opaque condition, also of those that stand for unknown set contents, unknown actions and unknown
@@ -244,6 +309,11 @@ impl Space {
             Family::V4 => &self.unsure4,
             Family::V6 => &self.unsure6,
         }
+    }
+
+    /// Whether an IPv4 address is that of everybody on a network of the device, as far as its addresses are known.
+    pub fn is_broadcast(&self, address: u128) -> bool {
+        self.broadcast4.contains(address)
     }
 
     /// The numbers of the interfaces that a pattern means, "no interface" never among them.
@@ -342,6 +412,13 @@ impl Space {
         if self.uses_ct {
             common = common.and_then(|c| with(c, Field::Fragment, &zero));
         }
+        if self.fragments_are_unknown() && [Field::Sport, Field::Dport, Field::Icmp, Field::TcpFlags].iter().any(|f| self.is_matched(*f)) {
+            common = common.and_then(|c| with(c, Field::Fragment, &Ranges::interval(0, 1)));
+        }
+        if way == Way::Forward && self.is_matched(Field::Ttl) {
+            // Who has no hop left is not routed on.
+            common = common.and_then(|c| with(c, Field::Ttl, &Ranges::interval(2, 255)));
+        }
         let Some(common) = common else { return Vec::new() };
         let mut cubes: Vec<Cube> = header_space(family).iter().filter_map(|h| h.and(&common)).collect();
         if self.uses_ct {
@@ -355,8 +432,8 @@ impl Space {
     }
 
     /// States that connection tracking can give: neighbour discovery and multicast listener messages are never tracked
-    /// (`nf_conntrack_proto_icmpv6.c`, types 130-137 and 143), everything else always is; and only some packets can open a
-    /// connection (see [`opens`]).
+    /// (`nf_conntrack_proto_icmpv6.c`, types 130-136 and 143; a redirect is an error about a connection, or invalid), everything else
+    /// always is; and only some packets can open a connection (see [`opens`]).
     fn tracked(&self, cube: &Cube, family: Family) -> Vec<Cube> {
         let with = |c: Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, family);
         let mut out: Vec<Cube> = Vec::new();
@@ -380,7 +457,12 @@ impl Space {
     }
 
     /// The state that connection tracking gives a packet that belongs to no connection it knows.
-    pub fn state_alone(&self, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
+    pub fn state_alone(&self, way: Way, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
+        if proto == UDPLITE && way != Way::Output {
+            // The checksum of arriving UDP-Lite is verified as if it were that of UDP, and so found wrong, unless a network card has
+            // verified it (`udplite_error` in nf_conntrack_proto_udp.c).
+            return ct::INVALID;
+        }
         if family == Family::V6 && untracked_types().contains(icmp) {
             return ct::UNTRACKED;
         }
@@ -470,9 +552,14 @@ fn unsure(device: &Device, family: Family) -> Ranges {
     Ranges::from_intervals(known).or(&never).complement(family.max_address())
 }
 
+/// Whether a field is one of the transport header.
+fn is_transport(field: Field) -> bool {
+    matches!(field, Field::Sport | Field::Dport | Field::Icmp | Field::TcpFlags)
+}
+
 /// ICMPv6 types that are never tracked.
 fn untracked_types() -> Ranges {
-    Ranges::from_intervals(vec![(130 << 8, (137 << 8) + 255), (143 << 8, (143 << 8) + 255)])
+    Ranges::from_intervals(vec![(130 << 8, (136 << 8) + 255), (143 << 8, (143 << 8) + 255)])
 }
 
 /// Which TCP flags and ICMP types can open a connection; packets of other protocols always can.

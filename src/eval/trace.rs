@@ -100,16 +100,19 @@ pub fn read_packet(value: &Value, space: &Space) -> Result<(Way, Family, Packet)
     p.set(Field::TcpFlags, if proto == 6 && !later { flags } else { ABSENT_FLAGS });
     let state = match text("ct") {
         Some(name) => ct::NAMES.iter().position(|n| *n == name).map(|i| i as u128),
-        None => Some(space.state_alone(family, proto, p.field(Field::Icmp), p.field(Field::TcpFlags))),
+        None => Some(space.state_alone(way, family, proto, p.field(Field::Icmp), p.field(Field::TcpFlags))),
     };
     p.set(Field::Ct, state.ok_or_else(|| bad(format!("ct must be one of {}", ct::NAMES.join(", "))))?);
     let interface = |key: &str| space.interface_number(text(key).unwrap_or("\u{0}"));
     p.set(Field::Iif, if way == Way::Output { 0 } else { interface("iif") });
     p.set(Field::Oif, if way == Way::Input { 0 } else { interface("oif") });
+    // Neighbour discovery is valid with a hop limit of 255 alone (RFC 4861).
+    let discovery = family == Family::V6 && (133..=137).contains(&(p.field(Field::Icmp) >> 8));
+    let ttl = if discovery { 255 } else { 64 };
     for (key, field, max, default) in [
         ("mark", Field::Mark, u64::from(u32::MAX), 0),
         ("len", Field::Length, 65535, 60),
-        ("ttl", Field::Ttl, 255, 64),
+        ("ttl", Field::Ttl, 255, ttl),
         ("dscp", Field::Dscp, 63, 0),
         ("uid", Field::Uid, u64::from(u32::MAX), 0),
         ("gid", Field::Gid, u64::from(u32::MAX), 0),
@@ -174,7 +177,7 @@ impl Space {
     pub fn address_types(&self, way: Way, family: Family, src: u128, dst: u128) -> (u128, u128) {
         let group = |n: u128| match family {
             Family::V4 if (0xe000_0000..=0xefff_ffff).contains(&n) => Some(addr_type::MULTICAST),
-            Family::V4 if n == 0xffff_ffff => Some(addr_type::BROADCAST),
+            Family::V4 if self.is_broadcast(n) => Some(addr_type::BROADCAST),
             Family::V6 if n >> 120 == 0xff => Some(addr_type::MULTICAST),
             _ => None,
         };

@@ -2,7 +2,7 @@
 //! here before it is shown, and `trace` answers with it.
 
 use super::compile::{interface_of, port_of};
-use super::program::{Line, base_chains, before_tracking};
+use super::program::{Line, Stage, base_chains};
 use super::{Analysis, Space, Way};
 use crate::model::{Action, BaseChain, ChainId, Device, Direction, Effect, Match, NatKind, PolicyAction, Rule, SetValue, Translation};
 use crate::net::Family;
@@ -59,6 +59,8 @@ pub struct Walked {
 /// Valuations of opaque conditions that are tried before the answer is "unknown".
 const FORKS: usize = 1 << 10;
 const CALL_DEPTH: usize = 64;
+/// Fields of the transport header.
+const TRANSPORT: [Field; 4] = [Field::Sport, Field::Dport, Field::Icmp, Field::TcpFlags];
 
 /// Walks a packet through the device. `conditions`: those that hold (all others do not), or `None` if that is open. `nat_hint`: the
 /// packet as it is to become, where a translation leaves a choice.
@@ -84,7 +86,7 @@ pub fn walk(
             logs_decide,
             unknown_fields: Vec::new(),
             path: Vec::new(),
-            early: false,
+            stage: Stage::default(),
         };
         walker.packet_through(&bases, way)
     };
@@ -176,7 +178,7 @@ struct Walker<'a> {
     logs_decide: bool,
     unknown_fields: Vec<Field>,
     path: Vec<Line>,
-    early: bool,
+    stage: Stage,
 }
 
 impl Walker<'_> {
@@ -186,7 +188,15 @@ impl Walker<'_> {
             if !self.enters(base) {
                 continue;
             }
-            self.early = before_tracking(base);
+            self.stage = Stage::of(base, way);
+            if self.stage.hopped
+                && self.space.is_matched(Field::Ttl)
+                && self.packet.field(Field::Ttl) < 2
+                && !self.unknown_fields.contains(&Field::Ttl)
+            {
+                // Who has no hop left is not routed on (`ip_forward`, `ip6_forward`).
+                return Ok(self.end(Outcome::Drop, None));
+            }
             let before = self.path.len();
             let flow = self.chain(base.chain, 0)?;
             let policy = Line { chain: base.chain, rule: None };
@@ -284,6 +294,11 @@ impl Walker<'_> {
     fn change(&mut self, rule: &Rule) {
         for effect in &rule.effects {
             match effect {
+                // After the hop, the packet is kept as if it had not been made.
+                Effect::Set(Field::Ttl, v) if self.stage.hopped && *v < 255 => self.set(Field::Ttl, v + 1),
+                Effect::Set(Field::Ttl, _) | Effect::SetBits { field: Field::Ttl, .. } if self.stage.hopped => {
+                    self.unknown_fields.push(Field::Ttl)
+                }
                 Effect::Set(f, v) => self.set(*f, *v & (*f).max(self.family)),
                 Effect::SetBits { field, mask, value, xor } => {
                     let old = self.packet.field(*field);
@@ -301,7 +316,8 @@ impl Walker<'_> {
                 }
                 Effect::Unknown(f) => self.unknown_fields.push(*f),
                 Effect::Untrack => {
-                    if self.early {
+                    // After tracking, only what is in no connection can still be exempt (`nft_notrack_eval`).
+                    if self.stage.early || self.packet.field(Field::Ct) == ct::INVALID {
                         self.set(Field::Ct, ct::UNTRACKED);
                     }
                 }
@@ -384,8 +400,12 @@ impl Walker<'_> {
                 if self.unknown_fields.contains(field) {
                     return Err(Stop::Unknown(format!("the value of {} is not known here", field.name())));
                 }
-                let value = if *field == Field::Ct && self.early { self.early_state() } else { self.packet.field(*field) };
-                Ok(set.contains(value))
+                let value = match *field {
+                    Field::Ct if self.stage.early => self.early_state(),
+                    Field::Ttl => self.packet.field(Field::Ttl).saturating_sub(self.stage.hopped.into()),
+                    field => self.packet.field(field),
+                };
+                self.or_fragment(set.contains(value), || self.space.fragment_condition(*field, set), *field)
             }
             Match::Address(field, family, set) => {
                 if *family != self.family {
@@ -403,7 +423,11 @@ impl Walker<'_> {
                 };
                 Ok(self.space.interfaces(pattern).contains(self.packet.field(field)))
             }
-            Match::InSet { set, fields, .. } => self.in_set(set, fields),
+            Match::InSet { set, fields, .. } => {
+                let key = fields.iter().find(|f| TRANSPORT.contains(f));
+                let inside = self.in_set(set, fields)?;
+                key.map_or(Ok(inside), |f| self.or_fragment(inside, || self.space.fragment_set_condition(set, fields), *f))
+            }
             Match::Opaque(id) => self.holds(id.0),
             Match::Not(inner) => Ok(!self.matches(inner)?),
             Match::All(parts) => self.combine(parts, false),
@@ -422,6 +446,20 @@ impl Walker<'_> {
             }
         }
         open.map_or(Ok(!stops_at), Err)
+    }
+
+    /// Whether a transport field matches: in a later fragment, which has none, also if what it carries reads so.
+    fn or_fragment(&self, matches: bool, condition: impl Fn() -> Option<u32>, field: Field) -> Result<bool, Stop> {
+        if matches || self.packet.field(Field::Fragment) != 2 || !TRANSPORT.contains(&field) {
+            return Ok(matches);
+        }
+        match condition() {
+            Some(id) => self.holds(id),
+            None if self.space.fragments_are_unknown() => {
+                Err(Stop::Unknown("what a later fragment carries may be read as its header".into()))
+            }
+            None => Ok(false),
+        }
     }
 
     fn early_state(&self) -> u128 {

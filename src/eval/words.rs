@@ -239,3 +239,13 @@ pub fn service_words(cube: &Cube, family: Family) -> String {
         _ => name,
     }
 }
+
+/// The first intervals of a set as numbers.
+pub fn few(set: &Ranges) -> String {
+    let one = |&(lo, hi): &(u128, u128)| if lo == hi { lo.to_string() } else { format!("{lo}-{hi}") };
+    let mut text = set.intervals().iter().take(4).map(one).collect::<Vec<_>>().join(",");
+    if set.intervals().len() > 4 {
+        text.push_str(",…");
+    }
+    text
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
+use crate::packets::fields::ct;
 use crate::source::Span;
 
 /// A boolean tree over fields. Never flattened by a reader; `eval` turns it into packet sets.
@@ -65,6 +66,17 @@ impl Match {
     pub fn address(field: Field, family: Family, set: Ranges, negated: bool) -> Match {
         let set = if negated { set.complement(family.max_address()) } else { set };
         Match::Address(field, family, set)
+    }
+
+    /// The packet belongs to a connection, or opens one: only then are there a connection's mark and translation to look at.
+    pub fn tracked() -> Match {
+        Match::Field(Field::Ct, Ranges::interval(ct::NEW, ct::RELATED))
+    }
+
+    /// The packet came in on an interface that can have MAC addresses: not on the loopback, and not from this host.
+    pub fn on_ethernet() -> Match {
+        let from = |pattern| Match::Interface(Direction::In, pattern);
+        Match::All(vec![from(NamePattern::prefix("")), Match::Not(Box::new(from(NamePattern::exact("lo"))))])
     }
 
     /// The opposite if `negate`, else the match itself.

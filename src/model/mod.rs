@@ -51,6 +51,11 @@ pub struct Device {
     /// The export shows every packet filter of the device (`nft list ruleset` does; `iptables-save` shows IPv4 only), so that a hook
     /// without chains lets everything pass. Else nothing is known of such a hook.
     pub exhaustive: bool,
+    /// Rules may take what a later fragment carries for a transport header, as nftables does where connections are not tracked (the fast
+    /// path `nft_payload_fast_eval` in nf_tables_core.c does not ask whether there is a header).
+    pub reads_fragments: bool,
+    /// What the device would refuse to load, and why: one sentence each.
+    pub refused: Vec<(Span, String)>,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
     /// How it is administered.
@@ -85,6 +90,8 @@ impl Device {
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         self.exhaustive |= other.exhaustive;
+        self.refused.extend(other.refused);
+        self.reads_fragments |= other.reads_fragments;
         if self.hostname.is_none() {
             self.hostname = other.hostname;
         }

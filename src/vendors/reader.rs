@@ -121,6 +121,13 @@ impl<'a> Reader<'a> {
         self.notes.push(Note { span, state, text: text.into(), incomplete: false });
     }
 
+    /// As [`Reader::note`], for what the device itself would refuse to load.
+    pub fn refused(&mut self, span: Span, text: impl Into<String>) {
+        let text = text.into();
+        self.device.refused.push((span, text.clone()));
+        self.note(span, LineState::Unsupported, text);
+    }
+
     /// As [`Reader::note`], for what makes the whole analysis incomplete (a limit was hit, an include was not found).
     pub fn incomplete(&mut self, span: Span, state: LineState, text: impl Into<String>) {
         self.mark(span, state);

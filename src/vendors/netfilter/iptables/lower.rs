@@ -18,6 +18,8 @@ type Netmap = (usize, usize, Ranges);
 
 /// Lowers all tables into the reader's device.
 pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
+    // Whether the dump will be loaded through nftables is not known.
+    reader.device.reads_fragments = true;
     let mut ordinals = HashMap::new();
     let mut flags = HashMap::new();
     let mut fills: Vec<(String, Span)> = Vec::new();
@@ -38,11 +40,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
         let mut words = Vec::new();
         for (i, lines) in kept.iter().enumerate() {
             if !lines.declared {
-                reader.note(
-                    lines.span,
-                    LineState::Unsupported,
-                    format!("chain `{}` has rules but is not created: the kernel would refuse them", lines.name),
-                );
+                reader.refused(lines.span, format!("chain `{}` has rules but is not created: the kernel would refuse them", lines.name));
             }
             let mut chain = Chain { name: name(table, &lines.name), span: lines.span, rules: Vec::with_capacity(lines.rules.len()) };
             for line in &lines.rules {
@@ -69,7 +67,11 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
                 }
                 fills.extend(lowered.fills.map(|n| (n, line.span)));
                 for (state, text) in lowered.notes {
-                    reader.note(line.span, state, text);
+                    if lowered.refused && state == LineState::Unsupported {
+                        reader.refused(line.span, text);
+                    } else {
+                        reader.note(line.span, state, text);
+                    }
                 }
                 chain.rules.push(Rule {
                     effects: lowered.effects,
@@ -161,7 +163,7 @@ pub(super) fn cut_cycles(reader: &mut Reader<'_>, first: usize) {
                     let rule = &mut reader.device.chains[chain].rules[at];
                     let span = rule.span;
                     rule.action = Action::Opaque(format!("jump to {name}").into());
-                    reader.note(span, LineState::Unsupported, format!("the jump to `{name}` closes a cycle, which the kernel refuses"));
+                    reader.refused(span, format!("the jump to `{name}` closes a cycle, which the kernel refuses"));
                 }
                 _ => {}
             }
@@ -219,11 +221,7 @@ pub(super) fn sides(reader: &mut Reader<'_>, first: usize, family: Family, netma
             if side & !wanted != 0 {
                 let span = rule.span;
                 reader.device.chains[chain].rules[i].action = Action::Opaque("address translation at the wrong hook".into());
-                reader.note(
-                    span,
-                    LineState::Unsupported,
-                    "this translation is not possible at the hook that calls its chain: the kernel refuses it",
-                );
+                reader.refused(span, "this translation is not possible at the hook that calls its chain: the kernel refuses it");
             }
         }
     }

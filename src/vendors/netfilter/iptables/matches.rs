@@ -83,9 +83,16 @@ impl<'t> RuleReader<'t, '_, '_, '_> {
                 self.set(value, flags, negated)
             }
             ("addrtype", _) => self.address_type(option, value, negated),
-            ("mac", _) => self.field(Field::SrcMac, values::mac(value).map(Ranges::single), negated),
+            ("mac", _) => {
+                self.parts.push(Match::on_ethernet());
+                self.field(Field::SrcMac, values::mac(value).map(Ranges::single), negated)
+            }
             ("mark" | "connmark", _) => {
                 let field = if module == "mark" { Field::Mark } else { Field::CtMark };
+                if module == "connmark" {
+                    // Without a connection there is no mark that could be or not be this one (`connmark_mt` in xt_connmark.c).
+                    self.parts.push(Match::tracked());
+                }
                 match values::int_mask(value) {
                     None => false,
                     Some((v, m)) => match values::masked(v.into(), m.into(), 32) {
@@ -231,12 +238,13 @@ impl<'t> RuleReader<'t, '_, '_, '_> {
         } else {
             // The translation bits count like further states (`conntrack_mt` in xt_conntrack.c).
             let bits = Ranges::from_values((0..4).filter(|n| n & nat != 0));
+            let translated = Match::All(vec![Match::tracked(), Match::Field(Field::CtNat, bits)]);
             if negated {
-                Match::all(vec![Match::field_not(Field::Ct, &states), Match::field_not(Field::CtNat, &bits)])
+                Match::all(vec![Match::field_not(Field::Ct, &states), translated.negate_if(true)])
             } else if states.is_empty() {
-                Match::Field(Field::CtNat, bits)
+                translated
             } else {
-                Match::AnyOf(vec![Match::Field(Field::Ct, states), Match::Field(Field::CtNat, bits)])
+                Match::AnyOf(vec![Match::Field(Field::Ct, states), translated])
             }
         };
         self.push(m)

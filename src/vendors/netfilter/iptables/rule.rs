@@ -25,6 +25,8 @@ pub(super) struct Lowered {
     /// Sets that the rule fills.
     pub fills: Option<String>,
     pub notes: Vec<(LineState, String)>,
+    /// The tool or the kernel would refuse the rule, for the reasons among the notes.
+    pub refused: bool,
 }
 
 /// What all rules of a file share.
@@ -91,6 +93,8 @@ pub(super) struct RuleReader<'t, 'a, 's, 'c> {
     open: Option<usize>,
     loaded: Vec<&'static Module>,
     transport: Transport,
+    /// The tool would refuse the rule.
+    refused: bool,
     target: Option<Target<'t>>,
     pub(super) comment: Option<String>,
     packets: Option<u64>,
@@ -117,6 +121,7 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
             open: None,
             loaded: Vec::new(),
             transport: Transport::No,
+            refused: false,
             target: None,
             comment: None,
             packets: None,
@@ -391,7 +396,11 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     /// An option whose value makes no sense to us.
     pub(super) fn bad_value(&mut self, module: &str, option: &str, value: &str, negated: bool) {
-        let note = format!("value `{value}` of `--{option}` is not understood");
+        let mut note = format!("value `{value}` of `--{option}` is not understood");
+        if option.contains("port") && is_no_port(value) {
+            note = format!("`{value}` of `--{option}` is no port");
+            self.refused = true;
+        }
         let m = self.opaque(LineState::Unsupported, &format!("{module} --{option} {value}"), negated, &note);
         self.parts.push(m);
     }
@@ -450,8 +459,9 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     fn finish(mut self) -> Lowered {
         if self.transport == Transport::Asked {
-            // The transport modules never match later fragments, even without options of their own (`tcp_mt` in xt_tcpudp.c).
-            self.parts.push(Match::Field(Field::Fragment, Ranges::interval(0, 1)));
+            // The transport modules ask for their header, even without options of their own (`tcp_mt` in xt_tcpudp.c).
+            let field = if self.protocol.is_some_and(|p| matches!(p, 1 | 58)) { Field::Icmp } else { Field::Dport };
+            self.parts.push(Match::Field(field, Ranges::interval(0, field.max_present(Family::V4))));
         }
         for group in std::mem::take(&mut self.groups) {
             let mut text = group.text;
@@ -465,11 +475,15 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
             let m = self.opaque(LineState::NotModelled, &text, false, &format!("match `-m {}` is not modelled", group.module));
             self.parts.push(m);
         }
+        if self.target.as_ref().is_some_and(|t| t.name == "CONNMARK") {
+            // Without a connection the target does nothing (`connmark_tg` in xt_connmark.c).
+            self.parts.push(Match::tracked());
+        }
         let mut all = Vec::with_capacity(self.parts.len() + 6);
         all.extend([self.source, self.destination, self.in_interface, self.out_interface, self.proto, self.fragment]);
         all.append(&mut self.parts);
         let matcher = Match::all(all);
-        let outcome = targets::lower(self.target.as_ref(), &self.context, &mut self.notes);
+        let outcome = targets::lower(self.target.as_ref(), &self.context, &mut self.notes, &mut self.refused);
         Lowered {
             matcher,
             action: outcome.action,
@@ -480,6 +494,7 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
             netmap: outcome.netmap,
             fills: outcome.fills,
             notes: self.notes,
+            refused: self.refused,
         }
     }
 }
@@ -551,6 +566,17 @@ fn protocol_of(tokens: &[Token<'_>]) -> Option<u8> {
         })?,
     };
     protocol(value).filter(|n| *n != 0)
+}
+
+/// Whether one of the numbers is greater than any port, or a range ends before it begins.
+fn is_no_port(value: &str) -> bool {
+    value.split(',').any(|part| {
+        let number = |s: &str| s.parse::<u64>().ok();
+        match part.split_once([':', '-']) {
+            Some((lo, hi)) => matches!((number(lo), number(hi)), (Some(lo), Some(hi)) if lo > hi || hi > 65535),
+            None => number(part).is_some_and(|n| n > 65535),
+        }
+    })
 }
 
 /// An option's name with its arguments, as text.

@@ -125,7 +125,12 @@ impl Outcome {
 }
 
 /// Lowers a target; no target is "go on".
-pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &mut Vec<(LineState, String)>) -> Outcome {
+pub(super) fn lower(
+    target: Option<&Target<'_>>,
+    context: &Context<'_>,
+    notes: &mut Vec<(LineState, String)>,
+    refused: &mut bool,
+) -> Outcome {
     let Some(target) = target else { return Outcome::new(Action::Continue) };
     let opaque = |notes: &mut Vec<(LineState, String)>, state, why: String| {
         notes.push((state, format!("{why}: the packet may be accepted, dropped or go on")));
@@ -134,6 +139,7 @@ pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &
     match (context.chain)(target.name) {
         ChainRef::User(id) => return Outcome::new(if target.goto { Action::Goto(id) } else { Action::Jump(id) }),
         ChainRef::Builtin => {
+            *refused = true;
             return opaque(
                 notes,
                 LineState::Unsupported,
@@ -143,6 +149,7 @@ pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &
         ChainRef::None => {}
     }
     if target.goto {
+        *refused = true;
         return opaque(notes, LineState::Unsupported, format!("chain `{}` is not defined", target.name));
     }
     let action = match target.name {
@@ -151,6 +158,7 @@ pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &
         "RETURN" => Action::Return,
         "REJECT" => Action::Reject(reject_with(target, context.family)),
         "DNAT" | "SNAT" | "MASQUERADE" | "REDIRECT" | "NETMAP" if context.table != TableKind::Nat => {
+            *refused = true;
             return opaque(notes, LineState::Unsupported, format!("target `{}` works in table nat only", target.name));
         }
         "NETMAP" => {
@@ -171,6 +179,8 @@ pub(super) fn lower(target: Option<&Target<'_>>, context: &Context<'_>, notes: &
         _ if target.known.is_some() => Action::Continue,
         name if name.contains('$') => return opaque(notes, LineState::Unsupported, format!("target `{name}` is not a plain name")),
         name if target.options.is_empty() => {
+            // Names of targets are in capitals: what is not may only be a chain.
+            *refused |= name.bytes().any(|b| b.is_ascii_lowercase());
             return opaque(notes, LineState::Unsupported, format!("chain `{name}` is not defined"));
         }
         name => return opaque(notes, LineState::NotModelled, format!("target `{name}` is not modelled")),

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ast::{Chain, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
+use super::ast::{Chain, Cmp, Expr, Kind, Nat, Rule, Sel, Stmt, TableFamily, Verdict};
 use super::commands::flatten;
 use super::defaults;
-use super::matching::{Scope, fold};
+use super::matching::{Scope, fold, reads_any_transport, reads_icmp};
 use super::nat::translations;
 use super::ruleset::{Ruleset, Table};
 use super::sets::{Sets, lower_sets};
@@ -14,6 +14,7 @@ use crate::diag::LineState;
 use crate::model::{self, Action, BaseChain, ChainId, Effect, Match, Policy, PolicyAction};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
+use crate::packets::fields::PORT_PROTOCOLS;
 use crate::source::Span;
 use crate::vendors::Reader;
 
@@ -35,6 +36,7 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
     reader.device.base_chains.extend(bases);
     // A ruleset of nftables is all there is for both families: a hook without a chain lets everything pass.
     reader.device.exhaustive = true;
+    reader.device.reads_fragments = true;
     if budget == 0 {
         let whole = reader.file.line_span(0);
         reader.incomplete(
@@ -192,7 +194,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         for (stmt, span) in &rule.stmts {
             if decided {
                 // nft refuses statements after a verdict.
-                self.reader.note(*span, LineState::Unsupported, "a statement after the verdict has no effect");
+                self.reader.refused(*span, "a statement after the verdict has no effect");
                 break;
             }
             decided = self.statement(rule, &mut draft, stmt, *span);
@@ -295,7 +297,14 @@ impl<'a> Lowering<'_, '_, 'a> {
     fn statement(&mut self, rule: &Rule<'a>, draft: &mut Draft, stmt: &Stmt<'a>, span: Span) -> bool {
         match stmt {
             Stmt::Match(left, cmp, right) => {
-                let m = self.matching().compare(left, *cmp, right, span);
+                let mut m = self.matching().compare(left, *cmp, right, span);
+                if reads_any_transport(left) && !has_ports(draft) {
+                    m = self.matching().any_transport(m, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
+                }
+                self.refuse(left, right, span);
+                if let Some(other) = self.foreign_icmp(draft, left) {
+                    m = self.matching().foreign_icmp(m, other, &format!("{} {}{}", left.text(), sign(*cmp), right.text()), span);
+                }
                 let parts = match m {
                     Match::All(v) => v,
                     m => vec![m],
@@ -314,6 +323,11 @@ impl<'a> Lowering<'_, '_, 'a> {
                 return true;
             }
             Stmt::Vmap(key, data) => {
+                if let Some(other) = self.foreign_icmp(draft, key) {
+                    let text = format!("{} vmap", key.text());
+                    let m = self.matching().foreign_icmp(Match::Never, other, &text, span);
+                    self.emit(draft, m, Action::Opaque(text.into()), rule.span);
+                }
                 self.imply(rule, draft, key);
                 self.verdict_map(draft, key, data, rule.span);
                 return true;
@@ -365,6 +379,36 @@ impl<'a> Lowering<'_, '_, 'a> {
         self.require_new(rule, draft, m);
     }
 
+    /// Says what nft refuses in a comparison: a set that the table does not have, a number that is no port.
+    fn refuse(&mut self, left: &Expr<'a>, right: &Expr<'a>, span: Span) {
+        if let Kind::SetRef(name) = &right.peel().kind
+            && self.table.set(name).is_none()
+        {
+            self.reader.refused(span, format!("set {name} is not defined"));
+        }
+        if let Kind::Sel(sel) = &left.peel().kind
+            && info(sel, self.only).ty == Ty::Port
+            && let Some(n) = right.word().and_then(|w| w.parse::<u64>().ok()).filter(|n| *n > 65535)
+        {
+            self.reader.refused(span, format!("{n} is no port"));
+        }
+    }
+
+    /// The family whose packets an ICMP expression also reads, because the rule has asked for the protocol before and not for a family.
+    fn foreign_icmp(&self, draft: &Draft, e: &Expr<'a>) -> Option<Family> {
+        let (proto, other) = reads_icmp(e).filter(|_| self.only.is_none())?;
+        let asked = draft.matches.iter().take(LONG_RULE);
+        let mut protocol = false;
+        for m in asked {
+            match m {
+                Match::Field(Field::Proto, set) => protocol |= set.as_single() == Some(proto),
+                Match::Family(_) | Match::Address(..) => return None,
+                _ => {}
+            }
+        }
+        protocol.then_some(other)
+    }
+
     fn action(&mut self, v: &Verdict<'a>, span: Span) -> Action {
         match v {
             Verdict::Accept => Action::Accept,
@@ -375,7 +419,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 Some(id) if matches!(v, Verdict::Jump(_)) => Action::Jump(*id),
                 Some(id) => Action::Goto(*id),
                 None => {
-                    self.reader.note(span, LineState::Unsupported, format!("chain {name} is not defined: the packet may pass or not"));
+                    self.reader.refused(span, format!("chain {name} is not defined: the packet may pass or not"));
                     Action::Opaque(format!("jump to the undefined chain {name}").into())
                 }
             },
@@ -395,13 +439,14 @@ impl<'a> Lowering<'_, '_, 'a> {
             Kind::SetRef(name) => match table.set(name) {
                 Some(decl) => (Some(decl.elements.as_slice()), decl.dynamic || table.updated.contains(&**name)),
                 None => {
-                    self.reader.note(data.span, LineState::Unsupported, format!("map {name} is not defined"));
+                    self.reader.refused(data.span, format!("map {name} is not defined"));
                     (None, true)
                 }
             },
             Kind::Set(v) => (Some(v.as_slice()), false),
             _ => (None, true),
         };
+        let any_transport = reads_any_transport(key) && !has_ports(draft);
         let mut others = Vec::new();
         for pass in [false, true] {
             // `*` takes what no other element takes: it comes last.
@@ -417,8 +462,11 @@ impl<'a> Lowering<'_, '_, 'a> {
                     self.emit(draft, Match::Any, Action::Opaque("a map without verdicts".into()), elem.span);
                     continue;
                 };
-                let m =
+                let mut m =
                     if pass { Match::any_of(others.clone()).negate_if(true) } else { self.matching().element(key, &elem.key, elem.span) };
+                if !pass && any_transport {
+                    m = self.matching().any_transport(m, &format!("{} {}", key.text(), elem.key.text()), elem.span);
+                }
                 let action = self.action(verdict, elem.span);
                 // What is decided never comes to `*`.
                 if !pass && !matches!(action, Action::Accept | Action::Drop | Action::Reject(_)) {
@@ -463,8 +511,11 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 
     fn assign(&mut self, rule: &Rule<'a>, draft: &mut Draft, sel: &Sel<'a>, value: &Expr<'a>, span: Span) {
-        let target = Expr::new(Kind::Sel(sel.clone()), span);
-        self.imply(rule, draft, &target);
+        // Setting something of a connection that is not there does nothing, and the rule goes on (`nft_ct_set_eval` in nft_ct.c).
+        if !matches!(sel, Sel::Ct(..)) {
+            let target = Expr::new(Kind::Sel(sel.clone()), span);
+            self.imply(rule, draft, &target);
+        }
         let what = info(sel, self.only);
         let Some(field) = what.field.filter(|_| settable(what.ty)) else {
             // Marks of the log, MSS, priority, helper, zone …: nothing that a match of the model sees. A zone keeps connections apart.
@@ -483,6 +534,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             draft.effects.push(Effect::Unknown(field));
             return;
         }
+        self.imply(rule, draft, value);
         draft.effects.push(effect(field, what, value, self.only));
     }
 }
@@ -518,6 +570,25 @@ fn effect(field: Field, what: Info, value: &Expr<'_>, only: Option<Family>) -> E
         },
         _ => Effect::Unknown(field),
     }
+}
+
+/// A comparison's sign, so that different questions are different conditions.
+fn sign(cmp: Cmp) -> &'static str {
+    match cmp {
+        Cmp::Eq | Cmp::Implicit => "",
+        Cmp::Ne => "!= ",
+        Cmp::Lt => "< ",
+        Cmp::Gt => "> ",
+        Cmp::Le => "<= ",
+        Cmp::Ge => ">= ",
+        Cmp::Without => "! ",
+    }
+}
+
+/// Whether the rule has asked for a protocol that has ports.
+fn has_ports(draft: &Draft) -> bool {
+    let ports = Ranges::from_values(PORT_PROTOCOLS);
+    draft.matches.iter().take(LONG_RULE).any(|m| matches!(m, Match::Field(Field::Proto, set) if set.is_subset(&ports)))
 }
 
 fn settable(ty: Ty) -> bool {

@@ -10,6 +10,7 @@ use super::values::{CT_BITS, Info, Ty, constant, info, interface, interfaces, op
 use crate::model::{Conditions, Direction, Match};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
+use crate::packets::fields::PORT_PROTOCOLS;
 use crate::source::Span;
 
 /// At most so many intervals for a masked number; beyond that the match is opaque.
@@ -60,6 +61,13 @@ impl<'x> Scope<'x> {
                 if info.never {
                     add(Match::Never);
                 }
+                match sel {
+                    // Without a connection there is nothing to read: the rule ends (`nft_ct_get_eval` in nft_ct.c).
+                    Sel::Ct(_, key) if matches!(&**key, "mark" | "status") => add(Match::tracked()),
+                    // nft asks for the device's type first (`meta iiftype ether`).
+                    Sel::Payload(proto, _) if proto == "ether" => add(Match::on_ethernet()),
+                    _ => {}
+                }
                 if let Some(f) = info.family
                     && self.only != Some(f)
                 {
@@ -105,6 +113,22 @@ impl<'x> Scope<'x> {
             None => parts.push(self.opaque(left, cmp, right, span)),
         }
         Match::all(parts)
+    }
+
+    /// `th dport` is read of any transport header, also of those that have no ports: what stands there is not modelled. `m` is what
+    /// packets with ports are asked; gives back what all packets are.
+    pub fn any_transport(&mut self, m: Match, text: &str, span: Span) -> Match {
+        let ports = Ranges::from_values(PORT_PROTOCOLS);
+        let others = vec![Match::Field(Field::Proto, ports.complement(255)), self.condition(text, false, span)];
+        Match::any_of(vec![m, Match::All(others)])
+    }
+
+    /// ICMP of the other family, where the rule has asked for the protocol itself and nft therefore not for the family (proto.c): the kernel
+    /// reads a type from whatever there is. Packets of this kind are no traffic, hence no note.
+    pub fn foreign_icmp(&mut self, m: Match, other: Family, text: &str, span: Span) -> Match {
+        let text = format!("{text} of an {} packet", other.name());
+        let reads = Match::Opaque(self.conditions.intern(&text, span));
+        Match::any_of(vec![m, Match::All(vec![Match::Family(other), reads])])
     }
 
     fn opaque(&mut self, left: &Expr<'_>, cmp: Cmp, right: &Expr<'_>, span: Span) -> Match {
@@ -312,6 +336,12 @@ impl<'x> Scope<'x> {
                 set
             }
         };
+        if info.next {
+            // The first header after that of IPv6: in a fragment, the one that says so (44).
+            let whole = Match::All(vec![Match::Field(Field::Proto, set.clone()), Match::Field(Field::Fragment, Ranges::single(0))]);
+            let fragment = Match::Field(Field::Fragment, Ranges::interval(1, 2));
+            return Some(if set.contains(44) { Match::AnyOf(vec![whole, fragment]) } else { whole });
+        }
         Some(Match::Field(info.field?, set))
     }
 
@@ -402,6 +432,31 @@ fn related(cmp: Cmp, set: Ranges, max: u128) -> Option<Ranges> {
         Cmp::Ge => Ranges::interval(single?, max),
         Cmp::Without => return None,
     })
+}
+
+/// The protocol of an ICMP field that an expression reads, and the family to which it does not belong.
+pub(super) fn reads_icmp(e: &Expr<'_>) -> Option<(u128, Family)> {
+    match &e.peel().kind {
+        Kind::Sel(Sel::Payload(proto, _)) if proto == "icmp" => Some((1, Family::V6)),
+        Kind::Sel(Sel::Payload(proto, _)) if proto == "icmpv6" => Some((58, Family::V4)),
+        Kind::Bin(_, a, b) => reads_icmp(a).or_else(|| reads_icmp(b)),
+        Kind::Concat(parts) => parts.iter().find_map(reads_icmp),
+        _ => None,
+    }
+}
+
+/// Whether an expression reads a transport header of no particular protocol. A protocol beside it in a key says which.
+pub(super) fn reads_any_transport(e: &Expr<'_>) -> bool {
+    match &e.peel().kind {
+        Kind::Sel(Sel::Payload(proto, _)) => proto == "th",
+        Kind::Sel(Sel::Raw(base, 0 | 16, 16)) => base == "th",
+        Kind::Bin(_, a, b) => reads_any_transport(a) || reads_any_transport(b),
+        Kind::Concat(parts) => {
+            let protocol = |p: &Expr<'_>| matches!(&p.peel().kind, Kind::Sel(sel) if info(sel, None).field == Some(Field::Proto));
+            parts.iter().any(reads_any_transport) && !parts.iter().any(protocol)
+        }
+        _ => false,
+    }
 }
 
 /// Packets that have the field at all, as far as what is implied does not say so.

@@ -57,7 +57,7 @@ fn expand<'a>(
                 elems.clone_from(&decl.elements);
             }
             None => {
-                lowering.reader.note(data.span, LineState::Unsupported, format!("map {name} is not defined"));
+                lowering.reader.refused(data.span, format!("map {name} is not defined"));
                 dynamic = true;
             }
         },

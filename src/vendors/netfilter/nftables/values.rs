@@ -71,6 +71,8 @@ pub struct Info {
     pub proto: Option<u8>,
     /// No IP packet has it (ARP).
     pub never: bool,
+    /// It is the first next header of IPv6, which need not be the protocol.
+    pub next: bool,
 }
 
 /// Types by the names that `type` uses.
@@ -96,12 +98,12 @@ pub fn named_type(name: &str) -> Info {
         "fib_addrtype" => (Ty::AddrType, None),
         _ => (Ty::Other, None),
     };
-    Info { ty, field, family: None, proto: None, never: false }
+    Info { ty, field, family: None, proto: None, never: false, next: false }
 }
 
 /// What a selector reads. `only` is the family of all packets of the table, if it is but one.
 pub fn info(sel: &Sel<'_>, only: Option<Family>) -> Info {
-    let none = Info { ty: Ty::Other, field: None, family: None, proto: None, never: false };
+    let none = Info { ty: Ty::Other, field: None, family: None, proto: None, never: false, next: false };
     let plain = |ty, field| Info { ty, field: Some(field), ..none };
     match sel {
         Sel::Payload(proto, field) => payload(proto, field, none),
@@ -177,8 +179,8 @@ fn payload(proto: &str, field: &str, none: Info) -> Info {
         ("ip" | "ip6", "saddr") => at(Ty::Addr(this), Field::Src),
         ("ip" | "ip6", "daddr") => at(Ty::Addr(this), Field::Dst),
         ("ip", "protocol") => at(Ty::Proto, Field::Proto),
-        // The next header of a packet without extension headers, which are not modelled.
-        ("ip6", "nexthdr") => at(Ty::Proto, Field::Proto),
+        // Of extension headers, that of fragments alone is modelled.
+        ("ip6", "nexthdr") => Info { next: true, ..at(Ty::Proto, Field::Proto) },
         ("ip", "ttl") | ("ip6", "hoplimit") => at(Ty::Byte, Field::Ttl),
         ("ip" | "ip6", "dscp") => at(Ty::Dscp, Field::Dscp),
         ("ip", "length") => at(Ty::Short, Field::Length),
