@@ -86,6 +86,8 @@ pub(super) struct Addresses<'t> {
     done: HashMap<String, Rc<Resolved>>,
     open: Vec<String>,
     work: usize,
+    /// It was said that the work is bounded.
+    said: bool,
     /// Networks of interfaces, for objects that stand for them.
     pub interfaces: HashMap<String, Ranges>,
 }
@@ -106,6 +108,7 @@ impl<'t> Addresses<'t> {
             done: HashMap::new(),
             open: vec![],
             work: 0,
+            said: false,
             interfaces: HashMap::new(),
         }
     }
@@ -168,11 +171,10 @@ impl<'t> Addresses<'t> {
             let one = self.used(reader, &member.text, member.span);
             self.work += one.size() + 1;
             if self.work > WORK {
-                reader.incomplete(
-                    group.first,
-                    LineState::NotModelled,
-                    format!("groups come to more than {WORK} ranges: {:?} and what is behind it is not expanded", group.name),
-                );
+                if !std::mem::replace(&mut self.said, true) {
+                    let text = format!("groups come to more than {WORK} ranges: {:?} and groups behind it are not expanded", group.name);
+                    reader.incomplete(group.first, LineState::NotModelled, text);
+                }
                 return Resolved::unknown(format!("in the group {:?}", group.name), group.first);
             }
             intervals.extend_from_slice(one.ranges.intervals());
@@ -245,7 +247,9 @@ impl<'t> Addresses<'t> {
                 let host = object.value("fqdn").or(object.value("wildcard-fqdn")).unwrap_or_default();
                 return opaque(format!("an address of {host:?} (object {name:?})"));
             }
-            ("geography", _) => return opaque(format!("in the country {:?} (object {name:?})", object.value("country").unwrap_or_default())),
+            ("geography", _) => {
+                return opaque(format!("in the country {:?} (object {name:?})", object.value("country").unwrap_or_default()));
+            }
             ("mac", _) => return opaque(format!("a host with one of the MAC addresses of the object {name:?}")),
             ("dynamic", _) => return opaque(format!("in the dynamic object {name:?}")),
             ("template" | "route-tag" | "device" | "sdn", _) => return opaque(format!("in the object {name:?} of type {kind}")),
@@ -293,7 +297,8 @@ fn wildcard(values: &[&str]) -> Option<Ranges> {
         return None;
     }
     let base = address & mask;
-    let starts = (0u32..1 << free.len()).map(|n| free.iter().enumerate().filter(|(i, _)| n >> i & 1 == 1).fold(base, |a, (_, bit)| a | bit));
+    let starts =
+        (0u32..1 << free.len()).map(|n| free.iter().enumerate().filter(|(i, _)| n >> i & 1 == 1).fold(base, |a, (_, bit)| a | bit));
     Some(Ranges::from_intervals(starts.map(|s| (u128::from(s), u128::from(s | low))).collect()))
 }
 

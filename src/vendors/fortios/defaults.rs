@@ -70,10 +70,37 @@ pub(super) const LOCKOUT_SECONDS: u32 = 60;
 
 /// Objects other than services that are there from the start, or that a factory-reset appliance has in its configuration.
 pub(super) const SHIPPED: &[&str] = &[
-    "all", "none", "any", "FIREWALL_AUTH_PORTAL_ADDRESS", "FABRIC_DEVICE", "SSLVPN_TUNNEL_ADDR1", "SSLVPN_TUNNEL_IPv6_ADDR1", "login.microsoftonline.com",
-    "login.microsoft.com", "login.windows.net", "gmail.com", "wildcard.google.com", "wildcard.dropbox.com", "G Suite", "Microsoft Office 365",
-    "EMS_ALL_UNKNOWN_CLIENTS", "EMS_ALL_UNMANAGEABLE_CLIENTS", "always", "default-darrp-optimize", "all_hosts", "all_routers", "Bonjour", "EIGRP", "OSPF",
-    "FCTEMS_ALL_FORTICLOUD_SERVERS", "swscan.apple.com", "update.microsoft.com", "autoupdate.opera.com", "google-play", "skype", "adobe",
+    "all",
+    "none",
+    "any",
+    "FIREWALL_AUTH_PORTAL_ADDRESS",
+    "FABRIC_DEVICE",
+    "SSLVPN_TUNNEL_ADDR1",
+    "SSLVPN_TUNNEL_IPv6_ADDR1",
+    "login.microsoftonline.com",
+    "login.microsoft.com",
+    "login.windows.net",
+    "gmail.com",
+    "wildcard.google.com",
+    "wildcard.dropbox.com",
+    "G Suite",
+    "Microsoft Office 365",
+    "EMS_ALL_UNKNOWN_CLIENTS",
+    "EMS_ALL_UNMANAGEABLE_CLIENTS",
+    "always",
+    "default-darrp-optimize",
+    "all_hosts",
+    "all_routers",
+    "Bonjour",
+    "EIGRP",
+    "OSPF",
+    "FCTEMS_ALL_FORTICLOUD_SERVERS",
+    "swscan.apple.com",
+    "update.microsoft.com",
+    "autoupdate.opera.com",
+    "google-play",
+    "skype",
+    "adobe",
 ];
 
 /// What a shipped service is.
@@ -220,7 +247,10 @@ mod tests {
     #[test]
     fn defaults_change_with_the_version() {
         assert_eq!([(7, 2, 2), (7, 2, 3), (6, 4, 9)].map(|v| match_vip(Some(v))), [Some(false), Some(true), Some(false)]);
-        assert_eq!([(7, 2, 12), (7, 4, 9), (7, 4, 10), (7, 6, 4), (7, 6, 5), (8, 0, 0)].map(|v| redirect(Some(v))), [true, true, false, true, false, false].map(Some));
+        assert_eq!(
+            [(7, 2, 12), (7, 4, 9), (7, 4, 10), (7, 6, 4), (7, 6, 5), (8, 0, 0)].map(|v| redirect(Some(v))),
+            [true, true, false, true, false, false].map(Some)
+        );
         assert_eq!((match_vip(None), redirect(None), dh_group(None)), (None, None, None));
     }
 }

@@ -20,14 +20,11 @@ use crate::vendors::Reader;
 
 /// The local-in policies; what they accept goes on to the `services`.
 pub(super) fn policies(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, services: ChainId, at: Span) -> Vec<Rule> {
-    let mut out = vec![super::policy::answers(at)];
+    let mut out = super::policy::sessions(cx, at);
     // Neighbour discovery and group membership (RFC 4861, RFC 2710) are below any policy.
     let neighbours = Ranges::interval(130 << 8, (137 << 8) + 255);
-    let matcher = Match::all(vec![
-        Match::Family(Family::V6),
-        Match::Field(Field::Proto, Ranges::single(58)),
-        Match::Field(Field::Icmp, neighbours),
-    ]);
+    let matcher =
+        Match::all(vec![Match::Family(Family::V6), Match::Field(Field::Proto, Ranges::single(58)), Match::Field(Field::Icmp, neighbours)]);
     out.push(Rule::implied("acceptance of neighbour discovery", matcher, Action::Accept, at));
     for (path, kind) in [("firewall local-in-policy", Kind::V4), ("firewall local-in-policy6", Kind::V6)] {
         for entry in cx.domain.table(path) {
@@ -81,7 +78,14 @@ fn protocol(n: u8) -> Match {
 }
 
 /// What the services of the appliance answer.
-pub(super) fn services(reader: &mut Reader<'_>, cx: &Context<'_, '_>, interfaces: &Interfaces<'_>, admins: &Admins, asks_users: bool, at: Span) -> Vec<Rule> {
+pub(super) fn services(
+    reader: &mut Reader<'_>,
+    cx: &Context<'_, '_>,
+    interfaces: &Interfaces<'_>,
+    admins: &Admins,
+    asks_users: bool,
+    at: Span,
+) -> Vec<Rule> {
     let mut out = Vec::new();
     for entry in &interfaces.entries {
         if cx.zones.interfaces().any(|n| *n == entry.name) {
@@ -99,9 +103,7 @@ pub(super) fn services(reader: &mut Reader<'_>, cx: &Context<'_, '_>, interfaces
 /// `allowaccess` of one interface.
 fn access(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>, admins: &Admins, out: &mut Vec<Rule>) {
     let global = cx.global_setting.as_ref();
-    let port = |setting: &str, default: u16| {
-        global.and_then(|g| g.value(setting)).and_then(|v| v.parse::<u16>().ok()).unwrap_or(default)
-    };
+    let port = |setting: &str, default: u16| global.and_then(|g| g.value(setting)).and_then(|v| v.parse::<u16>().ok()).unwrap_or(default);
     let v6 = entry.section("ipv6");
     let lists = [(Family::V4, Some(entry), "allowaccess"), (Family::V6, v6.as_ref(), "ip6-allowaccess")];
     for (family, section, setting) in lists {
@@ -127,7 +129,10 @@ fn access(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>, admi
                 "radius-acct" => (vec![ports(17, &[1813])], false),
                 "probe-response" | "speed-test" | "dnp" | "auto-ipsec" | "scim" => {
                     let text = format!("{} of interface {} answers", word.text, entry.name);
-                    (vec![Match::all(vec![Match::Field(Field::Proto, Ranges::from_values([6, 17])), opaque(reader, &text, word.span)])], false)
+                    (
+                        vec![Match::all(vec![Match::Field(Field::Proto, Ranges::from_values([6, 17])), opaque(reader, &text, word.span)])],
+                        false,
+                    )
                 }
                 other => {
                     reader.note(word.span, LineState::NotModelled, format!("access by {other:?} is not modelled"));
@@ -178,7 +183,12 @@ fn by_interface(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>
     for setting in ["explicit-web-proxy", "explicit-ftp-proxy"] {
         if entry.is(setting, "enable") {
             let open = opaque(reader, &format!("the explicit proxy of interface {} listens there", entry.name), entry.at(setting));
-            out.push(Rule::implied("explicit proxy", Match::all(vec![on(&entry.name), protocol(6), open]), Action::Accept, entry.at(setting)));
+            out.push(Rule::implied(
+                "explicit proxy",
+                Match::all(vec![on(&entry.name), protocol(6), open]),
+                Action::Accept,
+                entry.at(setting),
+            ));
         }
     }
     let servers = [("system dhcp server", Family::V4, 67), ("system dhcp6 server", Family::V6, 547)];
@@ -221,14 +231,14 @@ fn vpn(reader: &mut Reader<'_>, cx: &Context<'_, '_>, out: &mut Vec<Rule>) {
                 // A factory-reset appliance has `set port 443`, so that the default is another; which, depends on the version.
                 None => (vec![443, 10443], false),
             };
-            let matcher = Match::all(vec![arrival, Match::any_of(vec![ports(6, &list), ports(17, &list)]), if certain { Match::Any } else { open }]);
+            let matcher =
+                Match::all(vec![arrival, Match::any_of(vec![ports(6, &list), ports(17, &list)]), if certain { Match::Any } else { open }]);
             out.push(Rule::implied("SSL VPN", matcher, Action::Accept, span));
         }
     }
-    for (path, what, services) in [
-        ("vpn l2tp", "L2TP", vec![ports(17, &[1701])]),
-        ("vpn pptp", "PPTP", vec![ports(6, &[1723]), protocol(47)]),
-    ] {
+    for (path, what, services) in
+        [("vpn l2tp", "L2TP", vec![ports(17, &[1701])]), ("vpn pptp", "PPTP", vec![ports(6, &[1723]), protocol(47)])]
+    {
         if let Some(section) = cx.domain.section(path).filter(|s| s.is("status", "enable")) {
             out.push(Rule::implied(what, Match::any_of(services), Action::Accept, section.at("status")));
         }
@@ -267,9 +277,12 @@ fn others(reader: &mut Reader<'_>, cx: &Context<'_, '_>, asks_users: bool, out: 
             out.push(Rule::implied("NTP server", m, Action::Accept, ntp.at("server-mode")));
         }
     }
-    for (path, what, m) in
-        [("system gre-tunnel", "GRE", protocol(47)), ("system ipip-tunnel", "IP in IP", protocol(4)), ("system sit-tunnel", "IPv6 in IPv4", protocol(41)), ("system vxlan", "VXLAN", ports(17, &[4789]))]
-    {
+    for (path, what, m) in [
+        ("system gre-tunnel", "GRE", protocol(47)),
+        ("system ipip-tunnel", "IP in IP", protocol(4)),
+        ("system sit-tunnel", "IPv6 in IPv4", protocol(41)),
+        ("system vxlan", "VXLAN", ports(17, &[4789])),
+    ] {
         if let Some(tunnel) = cx.domain.table(path).first() {
             out.push(Rule::implied(what, m, Action::Accept, tunnel.first));
         }

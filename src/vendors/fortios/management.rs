@@ -187,7 +187,9 @@ fn hostname_and_settings(reader: &mut Reader<'_>, global: &Entry<'_>) {
     if let Some(name) = global.value("hostname").filter(|n| !n.is_empty()) {
         reader.device.hostname = Some((name.to_owned(), global.at("hostname")));
     }
-    for setting in ["strong-crypto", "admin-https-ssl-versions", "admin-ssh-v1", "admin-telnet", "admin-https-redirect", "ssl-min-proto-version"] {
+    for setting in
+        ["strong-crypto", "admin-https-ssl-versions", "admin-ssh-v1", "admin-telnet", "admin-https-redirect", "ssl-min-proto-version"]
+    {
         let values: Vec<&str> = global.values(setting).iter().map(|w| w.text.as_str()).collect();
         if !values.is_empty() {
             let name = format!("system.global.{setting}");
@@ -232,8 +234,14 @@ pub(super) fn log_hosts(reader: &mut Reader<'_>, domains: &[Domain<'_>], full: b
                 let Some(server) = section.value("server").filter(|s| !s.is_empty() && section.is("status", "enable")) else { continue };
                 let off = section.is("enc-algorithm", "disable");
                 // FortiAnalyzer: encrypted by default (`enc-algorithm` high). Syslog: by TLS alone, which needs TCP (`mode reliable`).
-                let encrypted = if analyzer { !off } else { section.is("mode", "reliable") && !off && section.value("enc-algorithm").is_some() };
-                hosts.push(LogHost { address: server.parse().ok(), text: server.to_owned(), encrypted: Some(encrypted), span: section.at("server") });
+                let encrypted =
+                    if analyzer { !off } else { section.is("mode", "reliable") && !off && section.value("enc-algorithm").is_some() };
+                hosts.push(LogHost {
+                    address: server.parse().ok(),
+                    text: server.to_owned(),
+                    encrypted: Some(encrypted),
+                    span: section.at("server"),
+                });
             }
         }
         for path in ["log fortiguard setting", "log fortianalyzer-cloud setting"] {

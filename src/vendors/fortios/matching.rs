@@ -92,15 +92,26 @@ impl<'t> Context<'_, 't> {
     }
 
     /// Packets of `family` whose source (`src`) or destination (`dst`) is what the policy says. `None`: nothing is said of this family.
-    pub fn side(&mut self, reader: &mut Reader<'_>, entry: &Entry<'_>, side: &str, family: Family, kind: Kind, sees: SeesTranslated) -> Option<Match> {
+    pub fn side(
+        &mut self,
+        reader: &mut Reader<'_>,
+        entry: &Entry<'_>,
+        side: &str,
+        family: Family,
+        kind: Kind,
+        sees: SeesTranslated,
+    ) -> Option<Match> {
         let field = if side == "src" { Field::Src } else { Field::Dst };
         let six = if kind == Kind::Both && family == Family::V6 { "6" } else { "" };
         let suffix = if side == "src" { "-src" } else { "" };
         let internet = format!("internet-service{six}{suffix}");
         if entry.is(&internet, "enable") {
             // Which addresses an internet service has is in a database that comes from the vendor.
-            let names: Vec<String> =
-                ["-name", "-group", "-custom", "-custom-group", "-id", "-fortiguard"].iter().map(|p| texts(entry, &format!("{internet}{p}"))).filter(|t| !t.is_empty()).collect();
+            let names: Vec<String> = ["-name", "-group", "-custom", "-custom-group", "-id", "-fortiguard"]
+                .iter()
+                .map(|p| texts(entry, &format!("{internet}{p}")))
+                .filter(|t| !t.is_empty())
+                .collect();
             let what = if side == "src" { "source" } else { "destination and service" };
             let condition = opaque(reader, &format!("{what} is the internet service {}", names.join(", ")), entry.at(&internet));
             let negated = entry.is(&format!("{internet}-negate"), "enable");
@@ -127,7 +138,8 @@ impl<'t> Context<'_, 't> {
             parts.push(resolved.to_match(field, family, &mut reader.device.conditions));
         }
         let negated = entry.is(&format!("{setting}-negate"), "enable");
-        let both = entry.is(&format!("{side}addr-negate"), "enable") && six == "6" && !entry.settings.contains_key(&format!("{setting}-negate"));
+        let both =
+            entry.is(&format!("{side}addr-negate"), "enable") && six == "6" && !entry.settings.contains_key(&format!("{setting}-negate"));
         let only_vips = parts.is_empty();
         let mut found = Match::any_of(parts);
         if negated {
@@ -147,7 +159,10 @@ impl<'t> Context<'_, 't> {
         }
         let marked = Match::Field(Field::Mark, Ranges::from_values(marks.iter().copied()));
         if negated && !marks.is_empty() {
-            return Some(Match::all(vec![Match::Family(family), opaque(reader, "a negated list of virtual IPs is met", entry.at(&setting))]));
+            return Some(Match::all(vec![
+                Match::Family(family),
+                opaque(reader, "a negated list of virtual IPs is met", entry.at(&setting)),
+            ]));
         }
         let untouched = Match::Field(Field::Mark, Ranges::single(0));
         let touched = Match::Field(Field::Mark, Ranges::interval(1, u128::from(u32::MAX)));
@@ -155,7 +170,11 @@ impl<'t> Context<'_, 't> {
         let mut translated = || {
             let mut parts = vec![touched.clone(), Match::Family(family)];
             if !all {
-                parts.push(opaque(reader, &format!("a translated packet is taken to go to {}", texts(entry, &setting)), entry.at(&setting)));
+                parts.push(opaque(
+                    reader,
+                    &format!("a translated packet is taken to go to {}", texts(entry, &setting)),
+                    entry.at(&setting),
+                ));
             }
             Match::all(parts)
         };

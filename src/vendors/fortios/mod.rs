@@ -54,6 +54,7 @@ pub static FORTIOS: Format = Format {
         "policies by application, policies of proxies, multicast policies, policies between IPv4 and IPv6",
         "traffic between virtual domains, policy routes, routing protocols, DoS policies, security profiles",
         "sources that virtual IPs give to outgoing connections",
+        "packets that leave by an outside interface through which they came in (allow-traffic-redirect)",
     ],
     role: Role::Firewall,
     detect,
@@ -131,7 +132,8 @@ fn context<'c, 't>(
 ) -> Context<'c, 't> {
     let mut v4 = Addresses::new(reader, Family::V4, "address object", domain.table("firewall address"), domain.table("firewall addrgrp"));
     v4.interfaces.clone_from(&interfaces.networks);
-    let mut v6 = Addresses::new(reader, Family::V6, "IPv6 address object", domain.table("firewall address6"), domain.table("firewall addrgrp6"));
+    let mut v6 =
+        Addresses::new(reader, Family::V6, "IPv6 address object", domain.table("firewall address6"), domain.table("firewall addrgrp6"));
     let mut services = services::Services::new(reader, domain.table("firewall service custom"), domain.table("firewall service group"));
     v4.resolve_all(reader);
     v6.resolve_all(reader);
@@ -192,7 +194,14 @@ fn schedules(reader: &mut Reader<'_>, domain: &Domain<'_>) -> Vec<String> {
     always
 }
 
-fn lower(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, interfaces: &Interfaces<'_>, admins: &management::Admins, chains: &mut Chains, several: bool) {
+fn lower(
+    reader: &mut Reader<'_>,
+    cx: &mut Context<'_, '_>,
+    interfaces: &Interfaces<'_>,
+    admins: &management::Admins,
+    chains: &mut Chains,
+    several: bool,
+) {
     let domain = cx.domain;
     let name = |what: &str| domain.vdom.as_ref().map_or_else(|| what.to_owned(), |v| format!("{v}/{what}"));
     let paths = ["firewall policy", "firewall policy6", "firewall consolidated policy", "firewall security-policy"];
@@ -220,7 +229,8 @@ fn lower(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, interfaces: &Interfa
     }
     // What the appliance answers is known where its interfaces are shown.
     if interfaces.shown && (chains.full || domain.has("system interface") || several) {
-        let at = domain.first("firewall local-in-policy").or(domain.first("system interface")).unwrap_or(chains.at);
+        let own = interfaces.entries.iter().find(|e| cx.zones.interfaces().any(|n| *n == e.name)).map(|e| e.first);
+        let at = domain.first("firewall local-in-policy").or(domain.first("system interface")).or(own).unwrap_or(chains.at);
         let services = local_in::services(reader, cx, interfaces, admins, asks_users, at);
         let services = chains.add(reader, name("local services"), services, at);
         let policies = local_in::policies(reader, cx, services, at);
@@ -265,7 +275,7 @@ impl Chains {
             let Some((_, first, _)) = here.first() else { continue };
             let nat = matches!(hook, Hook::Prerouting | Hook::Postrouting);
             let (chain, at) = if several {
-                let rules = into_domains(reader, hook, &here, domains, self.at);
+                let rules = into_domains(hook, &here, domains, self.at);
                 let name = format!("virtual domains/{}", hook.name());
                 (self.add(reader, name, rules, self.at), self.at)
             } else {
@@ -285,7 +295,7 @@ impl Chains {
     }
 }
 
-fn into_domains(reader: &mut Reader<'_>, hook: Hook, here: &[&(Hook, ChainId, Option<String>)], domains: &[Domain<'_>], at: Span) -> Vec<Rule> {
+fn into_domains(hook: Hook, here: &[&(Hook, ChainId, Option<String>)], domains: &[Domain<'_>], at: Span) -> Vec<Rule> {
     let mut rules = Vec::new();
     let of: std::collections::BTreeMap<String, Vec<String>> = {
         let mut map: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
@@ -300,6 +310,8 @@ fn into_domains(reader: &mut Reader<'_>, hook: Hook, here: &[&(Hook, ChainId, Op
         }
         map
     };
+    // Links are configured, or made by the network processor (`npu0_vlink0` and its like).
+    let links = domains.iter().any(|d| !d.table("system vdom-link").is_empty()) || of.values().flatten().any(|n| n.starts_with("npu"));
     let on = |direction: Direction, vdom: &str| {
         let names = of.get(vdom).into_iter().flatten();
         Match::any_of(names.map(|n| Match::Interface(direction, crate::model::NamePattern::exact(&**n))).collect())
@@ -308,10 +320,10 @@ fn into_domains(reader: &mut Reader<'_>, hook: Hook, here: &[&(Hook, ChainId, Op
         let Some(vdom) = vdom else { continue };
         let arrival = on(Direction::In, vdom);
         if hook == Hook::Forward {
-            // A link between virtual domains is an interface of each: a packet passes the policies of both.
+            // A link between virtual domains is an interface of each: a packet passes the policies of both. Without one there is no way.
             let across = Match::all(vec![arrival.clone(), on(Direction::Out, vdom).negate_if(true)]);
-            let what: std::sync::Arc<str> = "the way from one virtual domain to another".into();
-            rules.push(Rule::implied("way between virtual domains", across, Action::Opaque(what), at));
+            let action = if links { Action::Opaque("the way from one virtual domain to another".into()) } else { Action::Drop };
+            rules.push(Rule::implied("way between virtual domains", across, action, at));
         }
         rules.push(Rule::implied("way into a virtual domain", arrival, Action::Goto(*chain), at));
     }
@@ -319,6 +331,5 @@ fn into_domains(reader: &mut Reader<'_>, hook: Hook, here: &[&(Hook, ChainId, Op
         let what: std::sync::Arc<str> = "the virtual domain of an interface that is not shown".into();
         rules.push(Rule::implied("way into a virtual domain", Match::Any, Action::Opaque(what), at));
     }
-    let _ = reader;
     rules
 }

@@ -119,9 +119,15 @@ fn overlaps(reader: &mut Reader<'_>, rules: &mut [Rule], mut taken: Vec<Taken>) 
         }
         active.push(i);
     }
-    if pairs > PAIRS && let Some(one) = taken.first().and_then(|t| rules.get(t.rules.start)) {
+    if pairs > PAIRS
+        && let Some(one) = taken.first().and_then(|t| rules.get(t.rules.start))
+    {
         let span = one.span;
-        reader.incomplete(span, LineState::NotModelled, format!("more than {PAIRS} pairs of virtual IPs share addresses: not all were compared"));
+        reader.incomplete(
+            span,
+            LineState::NotModelled,
+            format!("more than {PAIRS} pairs of virtual IPs share addresses: not all were compared"),
+        );
     }
     for (first, others) in found {
         let Some(span) = rules.get(taken[first].rules.start).map(|r| r.span) else { continue };

@@ -130,6 +130,9 @@ impl Zones {
         for path in ["system virtual-wan-link", "system sdwan"] {
             let Some(section) = domain.section(path) else { continue };
             for zone in section.table("zone") {
+                if zone.name != "virtual-wan-link" {
+                    reader.device.names.define(SPACE, &zone.name, zone.name_span);
+                }
                 zones.members.entry(zone.name).or_default();
             }
             for member in section.table("members") {
@@ -170,9 +173,10 @@ impl Zones {
         }
         let one = |n: &str| Match::Interface(direction, NamePattern::exact(n));
         if let Some(members) = self.members.get(name) {
-            if !name.starts_with("virtual-wan-link") {
+            if name != "virtual-wan-link" {
                 reader.device.names.used(SPACE, name, span);
             }
+            // A zone without members is of no packet.
             return Match::any_of(members.iter().map(|m| one(m)).collect());
         }
         // `ssl.<virtual domain>` and its like are made by the appliance.

@@ -25,16 +25,25 @@ pub(super) struct Policies {
 /// Source translations that are lowered. More would be as many ways for a packet to change.
 const TRANSLATIONS: usize = 1024;
 
-/// Answers to what was let through: sessions are looked up before policies.
-pub(super) fn answers(span: Span) -> Rule {
+/// What sessions decide before any policy: answers pass, and TCP opens a session by SYN alone (CLI reference, `system settings`,
+/// `tcp-session-without-syn` and `asymroute`, both off by default).
+pub(super) fn sessions(cx: &Context<'_, '_>, span: Span) -> Vec<Rule> {
     let known = Match::Field(Field::Ct, Ranges::from_values([ct::ESTABLISHED, ct::RELATED]));
-    Rule::implied("acceptance of answers", known, Action::Accept, span)
+    let mut out = vec![Rule::implied("acceptance of answers", known, Action::Accept, span)];
+    let settings = cx.domain.section("system settings");
+    let loose = ["tcp-session-without-syn", "asymroute", "asymroute6"].iter().any(|s| settings.as_ref().is_some_and(|e| e.is(s, "enable")));
+    if !loose {
+        let no_syn = Match::Field(Field::TcpFlags, Ranges::from_values((0..256).filter(|flags| flags & 2 == 0)));
+        let tcp = Match::Field(Field::Proto, Ranges::single(6));
+        out.push(Rule::implied("refusal of TCP without a session", Match::all(vec![tcp, no_syn]), Action::Drop, span));
+    }
+    out
 }
 
 /// Lowers all policies of a domain. `at` is where a rule that nobody wrote has its place.
 pub(super) fn policies(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, at: Span) -> Policies {
     let mut out = Policies::default();
-    out.forward.push(answers(at));
+    out.forward.extend(sessions(cx, at));
     redirects(reader, cx, &mut out, at);
     multicast(reader, cx, &mut out);
     translating_families(reader, cx, &mut out);
@@ -68,6 +77,10 @@ pub(super) fn policies(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, at: Sp
 
 /// Packets that leave by the interface where they came in, see [`defaults::redirect`].
 fn redirects(reader: &mut Reader<'_>, cx: &Context<'_, '_>, out: &mut Policies, at: Span) {
+    // What an outside interface sends back where it came from never gets inside. Its addresses are no bound, so that every question about the
+    // internet would turn on it: left out, as the format's facts say.
+    let outside: Vec<String> =
+        reader.device.routes.iter().flatten().filter(|r| r.to.prefix() == 0).filter_map(|r| r.interface.clone()).collect();
     let global = cx.global_setting.as_ref();
     for (setting, family) in [("allow-traffic-redirect", Family::V4), ("ipv6-allow-traffic-redirect", Family::V6)] {
         let written = global.and_then(|g| g.value(setting));
@@ -83,7 +96,7 @@ fn redirects(reader: &mut Reader<'_>, cx: &Context<'_, '_>, out: &mut Policies, 
             let one = |d| Match::Interface(d, crate::model::NamePattern::exact(&**name));
             Match::all(vec![one(Direction::In), one(Direction::Out)])
         };
-        let interfaces: Vec<Match> = cx.zones.interfaces().take(1024).map(same).collect();
+        let interfaces: Vec<Match> = cx.zones.interfaces().filter(|n| !outside.contains(n)).take(1024).map(same).collect();
         if interfaces.is_empty() {
             continue;
         }
@@ -135,11 +148,9 @@ fn policy(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, entry: &Entry<'_>, 
     let sees = sees_translated(cx, entry, action);
     let arrival = cx.zones.list(reader, Direction::In, entry, "srcintf");
     let departure = cx.zones.list(reader, Direction::Out, entry, "dstintf");
-    let missing = |reader: &mut Reader<'_>, what: &str| opaque(reader, &format!("policy {} is met, which names no {what}", entry.name), entry.first);
-    let mut parts = vec![
-        arrival.unwrap_or_else(|| missing(reader, "srcintf")),
-        departure.unwrap_or_else(|| missing(reader, "dstintf")),
-    ];
+    let missing =
+        |reader: &mut Reader<'_>, what: &str| opaque(reader, &format!("policy {} is met, which names no {what}", entry.name), entry.first);
+    let mut parts = vec![arrival.unwrap_or_else(|| missing(reader, "srcintf")), departure.unwrap_or_else(|| missing(reader, "dstintf"))];
     let mut families = Vec::new();
     for family in kind.families() {
         let source = cx.side(reader, entry, "src", *family, kind, SeesTranslated::No);
@@ -217,7 +228,11 @@ fn backwards(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, entry: &Entry<'_
         return;
     };
     let family = kind.families()[0];
-    let tunnel = opaque(reader, &format!("the packet came through the tunnel {:?}", entry.value("vpntunnel").unwrap_or_default()), entry.at("inbound"));
+    let tunnel = opaque(
+        reader,
+        &format!("the packet came through the tunnel {:?}", entry.value("vpntunnel").unwrap_or_default()),
+        entry.at("inbound"),
+    );
     let mut parts = vec![arrival, departure, tunnel, Match::Family(family)];
     for (setting, field) in [("dstaddr", Field::Src), ("srcaddr", Field::Dst)] {
         let mut any = Vec::new();
@@ -260,7 +275,8 @@ fn source_translation(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Ent
 fn intrazone(cx: &Context<'_, '_>, out: &mut Policies) {
     for (name, span) in &cx.zones.open {
         let members = cx.zones.members(name).unwrap_or_default();
-        let on = |d: Direction| Match::any_of(members.iter().map(|m| Match::Interface(d, crate::model::NamePattern::exact(&**m))).collect());
+        let on =
+            |d: Direction| Match::any_of(members.iter().map(|m| Match::Interface(d, crate::model::NamePattern::exact(&**m))).collect());
         let matcher = Match::all(vec![on(Direction::In), on(Direction::Out)]);
         out.forward.push(Rule::implied("passage within a zone", matcher, Action::Accept, *span));
     }

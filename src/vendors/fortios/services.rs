@@ -93,7 +93,11 @@ impl<'t> Services<'t> {
                 let one = self.used(reader, &member.text, member.span);
                 self.work += one.len() + 1;
                 if self.work > WORK {
-                    reader.incomplete(group.first, LineState::NotModelled, format!("service groups come to more than {WORK} parts: {name:?} is not expanded"));
+                    reader.incomplete(
+                        group.first,
+                        LineState::NotModelled,
+                        format!("service groups come to more than {WORK} parts: {name:?} is not expanded"),
+                    );
                     parts = vec![unknown(reader, format!("service is in the group {name:?}"), group.first)];
                     break;
                 }
@@ -112,7 +116,11 @@ impl<'t> Services<'t> {
         } else if let Some((_, what)) = SERVICES.iter().find(|(n, _)| *n == name) {
             what.iter().map(of_shipped).collect()
         } else if let Some((_, members)) = SERVICE_GROUPS.iter().find(|(n, _)| *n == name) {
-            members.iter().flat_map(|m| SERVICES.iter().filter(move |(n, _)| n == m)).flat_map(|(_, what)| what.iter().map(of_shipped)).collect()
+            members
+                .iter()
+                .flat_map(|m| SERVICES.iter().filter(move |(n, _)| n == m))
+                .flat_map(|(_, what)| what.iter().map(of_shipped))
+                .collect()
         } else {
             vec![unknown(reader, format!("service is the undefined {name:?}"), span)]
         };
@@ -157,7 +165,9 @@ impl<'t> Services<'t> {
                 let code = s.value("icmpcode").filter(|v| !v.is_empty()).map(str::parse::<u8>);
                 let mut of = vec![Match::Family(family), Match::Field(Field::Proto, Ranges::single(proto))];
                 match (kind, code) {
-                    (Some(Ok(t)), None) => of.push(Match::Field(Field::Icmp, Ranges::interval(u128::from(t) << 8, (u128::from(t) << 8) + 255))),
+                    (Some(Ok(t)), None) => {
+                        of.push(Match::Field(Field::Icmp, Ranges::interval(u128::from(t) << 8, (u128::from(t) << 8) + 255)))
+                    }
                     (Some(Ok(t)), Some(Ok(c))) => of.push(Match::Field(Field::Icmp, Ranges::single((u128::from(t) << 8) + u128::from(c)))),
                     (None, _) => {}
                     _ => of.extend(unknown(reader, ", whose ICMP type is not understood")),

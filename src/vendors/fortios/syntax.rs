@@ -113,10 +113,7 @@ impl Iterator for Statements<'_> {
                             }
                         }
                     }
-                    words.push(Word {
-                        text: String::from_utf8_lossy(&text).into_owned(),
-                        span: Span::new(self.file.id, start, self.at),
-                    });
+                    words.push(Word { text: String::from_utf8_lossy(&text).into_owned(), span: Span::new(self.file.id, start, self.at) });
                 }
             }
         }
@@ -137,11 +134,10 @@ mod tests {
 
     #[test]
     fn quotes_join_words_and_lines() {
-        assert_eq!(words("set a \"b c\" d\nset e \"f\ng\" h\r\n# no\n\nend"), [
-            vec!["set", "a", "b c", "d"],
-            vec!["set", "e", "f\ng", "h"],
-            vec!["end"]
-        ]);
+        assert_eq!(
+            words("set a \"b c\" d\nset e \"f\ng\" h\r\n# no\n\nend"),
+            [vec!["set", "a", "b c", "d"], vec!["set", "e", "f\ng", "h"], vec!["end"]]
+        );
         assert_eq!(words(r#"set a "say \"hi\" \\" '' 'x y'"#), [vec!["set", "a", "say \"hi\" \\", "", "x y"]]);
     }
 

@@ -11,12 +11,62 @@ use crate::vendors::Reader;
 /// First words of the sections that stand at the top. Tables inside of an entry begin with other words, so that a section that is not ended
 /// can be told from a table in it (CLI reference of FortiOS 6.0 to 7.6: the chapters).
 const TOP: &[&str] = &[
-    "alertemail", "antivirus", "application", "authentication", "automation", "aws", "azure", "casb", "certificate", "cifs", "credential-store",
-    "custom-command", "diameter-filter", "dlp", "dnsfilter", "dpdk", "emailfilter", "endpoint-control", "ethernet-oam", "extender",
-    "extender-controller", "extension-controller", "file-filter", "firewall", "ftp-proxy", "gcp", "hardware", "icap", "ips", "ipsec", "log",
-    "monitoring", "netscan", "nsx", "nsxt", "report", "router", "rule", "sctp-filter", "spamfilter", "ssh-filter", "switch-controller", "system",
-    "telemetry-controller", "user", "videofilter", "virtual-patch", "voip", "vpn", "vpnsslweb", "waf", "wanopt", "web-proxy", "webfilter",
-    "wireless-controller", "ztna",
+    "alertemail",
+    "antivirus",
+    "application",
+    "authentication",
+    "automation",
+    "aws",
+    "azure",
+    "casb",
+    "certificate",
+    "cifs",
+    "credential-store",
+    "custom-command",
+    "diameter-filter",
+    "dlp",
+    "dnsfilter",
+    "dpdk",
+    "emailfilter",
+    "endpoint-control",
+    "ethernet-oam",
+    "extender",
+    "extender-controller",
+    "extension-controller",
+    "file-filter",
+    "firewall",
+    "ftp-proxy",
+    "gcp",
+    "hardware",
+    "icap",
+    "ips",
+    "ipsec",
+    "log",
+    "monitoring",
+    "netscan",
+    "nsx",
+    "nsxt",
+    "report",
+    "router",
+    "rule",
+    "sctp-filter",
+    "spamfilter",
+    "ssh-filter",
+    "switch-controller",
+    "system",
+    "telemetry-controller",
+    "user",
+    "videofilter",
+    "virtual-patch",
+    "voip",
+    "vpn",
+    "vpnsslweb",
+    "waf",
+    "wanopt",
+    "web-proxy",
+    "webfilter",
+    "wireless-controller",
+    "ztna",
 ];
 
 /// Where a section belongs.
@@ -195,7 +245,9 @@ impl Parser<'_, '_> {
             self.skipped += 1;
             return;
         }
-        if self.stack.is_empty() && let Some(end) = self.ended.take() {
+        if self.stack.is_empty()
+            && let Some(end) = self.ended.take()
+        {
             // Virtual domains hold nothing but sections, and only `config vdom` or `config global` follows them.
             self.bad(end, "one `end` too many: the virtual domain goes on");
         }
@@ -327,8 +379,7 @@ impl<'t> Entry<'t> {
             match item {
                 Item::Setting(op, words, span) => {
                     let Some((name, values)) = words.split_first() else { continue };
-                    let setting =
-                        self.settings.entry(name.text.clone()).or_insert_with(|| Setting { values: vec![], span: *span });
+                    let setting = self.settings.entry(name.text.clone()).or_insert_with(|| Setting { values: vec![], span: *span });
                     setting.span = if *op == Op::Append { setting.span.to(*span) } else { *span };
                     match op {
                         Op::Set => setting.values = values.to_vec(),
@@ -394,7 +445,7 @@ pub(super) fn whole<'t>(bodies: impl Iterator<Item = &'t Body>) -> Option<Entry<
 pub(super) fn entries<'t>(bodies: impl Iterator<Item = &'t Body>) -> Vec<Entry<'t>> {
     let mut list: Vec<Option<Entry<'t>>> = Vec::new();
     let mut index: BTreeMap<String, usize> = BTreeMap::new();
-    let mut moves = 0usize;
+    let (mut moves, mut copied) = (0usize, 0usize);
     for item in bodies.flat_map(|b| &b.items) {
         match item {
             Item::Edit(body) => {
@@ -436,7 +487,8 @@ pub(super) fn entries<'t>(bodies: impl Iterator<Item = &'t Body>) -> Vec<Entry<'
                             index.remove(&from);
                             index.insert(to, at);
                             list[at] = Some(entry);
-                        } else if list.len() < 1_000_000 {
+                        } else if copied < 1_000_000 {
+                            copied += entry.settings.values().map(|s| s.values.len() + 1).sum::<usize>() + 1;
                             index.insert(to, list.len());
                             list.push(Some(entry));
                         }

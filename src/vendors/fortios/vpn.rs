@@ -73,7 +73,9 @@ fn groups(entry: &Entry<'_>, layer: CryptoLayer, version: Option<Version>, out: 
     for word in written {
         out.push(CryptoOffer { layer, ..CryptoOffer::written(CryptoUse::KeyExchange, &group(&word.text), word.span) });
     }
-    if written.is_empty() && let Some(default) = defaults::dh_group(version) {
+    if written.is_empty()
+        && let Some(default) = defaults::dh_group(version)
+    {
         let name = group(default);
         out.push(CryptoOffer { usage: CryptoUse::KeyExchange, layer, name, default: true, span: entry.first });
     }
@@ -289,19 +291,33 @@ fn ssl(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>) {
             reader.device.names.used("user group", &word.text, word.span);
         }
     }
-    for (setting, family) in [("tunnel-ip-pools", Family::V4), ("tunnel-ipv6-pools", Family::V6), ("source-address", Family::V4), ("source-address6", Family::V6)] {
+    for (setting, family) in [
+        ("tunnel-ip-pools", Family::V4),
+        ("tunnel-ipv6-pools", Family::V6),
+        ("source-address", Family::V4),
+        ("source-address6", Family::V6),
+    ] {
         for word in settings.values(setting).iter().filter(|w| !w.text.is_empty()) {
             cx.addresses(family).used(reader, &word.text, word.span);
         }
     }
     for portal in cx.domain.table("vpn ssl web portal") {
-        for (setting, family) in [("ip-pools", Family::V4), ("ipv6-pools", Family::V6), ("split-tunneling-routing-address", Family::V4), ("ipv6-split-tunneling-routing-address", Family::V6)] {
+        for (setting, family) in [
+            ("ip-pools", Family::V4),
+            ("ipv6-pools", Family::V6),
+            ("split-tunneling-routing-address", Family::V4),
+            ("ipv6-split-tunneling-routing-address", Family::V6),
+        ] {
             for word in portal.values(setting).iter().filter(|w| !w.text.is_empty()) {
                 let resolved = cx.addresses(family).used(reader, &word.text, word.span);
                 if setting == "split-tunneling-routing-address"
                     && let Some(list) = resolved.known().and_then(|r| networks(family, r))
                 {
-                    let routes = list.into_iter().map(|to| crate::model::VpnRoute { to, excluded: portal.is("split-tunneling-routing-negate", "enable"), span: word.span });
+                    let routes = list.into_iter().map(|to| crate::model::VpnRoute {
+                        to,
+                        excluded: portal.is("split-tunneling-routing-negate", "enable"),
+                        span: word.span,
+                    });
                     tunnel.routes.extend(routes);
                 }
             }
