@@ -116,9 +116,7 @@ fn unused_and_undefined_objects_fall_out() {
     let names = |list: Vec<&crate::model::Named>| list.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(reading.device.names.unused()), ["web-server", "forgotten", "vips"]);
     assert_eq!(names(reading.device.names.undefined()), [""; 0]);
-    let (_, reading) = read(
-        &OFFICE.replace("\"branch-lan\"\n        set dstaddr \"nested\"", "\"gone\"\n        set dstaddr \"nested\""),
-    );
+    let (_, reading) = read(&OFFICE.replace("\"branch-lan\"\n        set dstaddr \"nested\"", "\"gone\"\n        set dstaddr \"nested\""));
     assert_eq!(names(reading.device.names.undefined()), ["gone"]);
 }
 
