@@ -40,10 +40,9 @@ pub(super) fn redirect(version: Option<Version>) -> Option<bool> {
     })
 }
 
-/// Version of IKE: CLI reference of 7.4.4, `vpn ipsec phase1-interface`, `ike-version` (1). The references before say the same; that of 8.0 was not
-/// looked up.
+/// Version of IKE: CLI reference of 7.4.4, `vpn ipsec phase1-interface`, `ike-version` (1). Those of 7.6 and 8.0 were not looked up.
 pub(super) fn ike_version(version: Option<Version>) -> Option<&'static str> {
-    version.is_none_or(|v| v < (7, 6, 0)).then_some("1")
+    version.filter(|v| *v < (7, 6, 0)).map(|_| "1")
 }
 
 /// Diffie-Hellman group of phase 1 and 2: CLI reference of 7.4.4, `dhgrp` (14). Other versions have others (7.6 and 8.0 changed it).

@@ -224,9 +224,6 @@ impl<'t> Context<'_, 't> {
         let mut parts = Vec::new();
         for setting in ["groups", "users", "fsso-groups"] {
             for value in entry.values(setting).iter().filter(|v| !v.text.is_empty()) {
-                if setting == "groups" {
-                    reader.device.names.used("user group", &value.text, value.span);
-                }
                 parts.push(value.text.clone());
             }
         }

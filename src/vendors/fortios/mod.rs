@@ -25,6 +25,8 @@ mod tests;
 mod tree;
 mod vpn;
 
+use std::collections::HashMap;
+
 use addresses::Addresses;
 use domain::Domain;
 use matching::Context;
@@ -119,6 +121,39 @@ fn read(reader: &mut Reader<'_>) {
         lower(reader, &mut cx, &interfaces, &admins, &mut chains, several);
     }
     chains.hang(reader, several, &domains);
+    used_elsewhere(reader, &tree);
+}
+
+/// Sections that are not lowered use objects too (proxies, wireless networks, exceptions of profiles): an object that any setting names is in use.
+fn used_elsewhere(reader: &mut Reader<'_>, tree: &tree::Tree) {
+    let mut open: HashMap<String, Vec<&'static str>> = HashMap::new();
+    for name in reader.device.names.unused() {
+        open.entry(name.name.clone()).or_default().push(name.space);
+    }
+    if open.is_empty() {
+        return;
+    }
+    const WORDS_OF_PEOPLE: &[&str] = &["name", "comment", "comments", "description", "alias", "uuid", "hostname"];
+    let mut todo: Vec<&tree::Body> = tree.sections.iter().map(|s| &s.body).collect();
+    while let Some(body) = todo.pop() {
+        for item in &body.items {
+            match item {
+                tree::Item::Edit(inner) | tree::Item::Config(inner) => todo.push(inner),
+                tree::Item::Setting(_, words, _) => {
+                    let Some((name, values)) = words.split_first() else { continue };
+                    if WORDS_OF_PEOPLE.contains(&name.text.as_str()) {
+                        continue;
+                    }
+                    for value in values {
+                        for space in open.remove(&value.text).unwrap_or_default() {
+                            reader.device.names.used(space, &value.text, value.span);
+                        }
+                    }
+                }
+                tree::Item::Command(..) => {}
+            }
+        }
+    }
 }
 
 fn context<'c, 't>(
@@ -187,9 +222,6 @@ fn schedules(reader: &mut Reader<'_>, domain: &Domain<'_>) -> Vec<String> {
     // It is there from the start.
     if !shown {
         always.push("always".to_owned());
-    }
-    for entry in domain.table("user group") {
-        reader.device.names.define("user group", &entry.name, entry.name_span);
     }
     always
 }

@@ -77,7 +77,7 @@ fn groups(entry: &Entry<'_>, layer: CryptoLayer, version: Option<Version>, out: 
         && let Some(default) = defaults::dh_group(version)
     {
         let name = group(default);
-        out.push(CryptoOffer { usage: CryptoUse::KeyExchange, layer, name, default: true, span: entry.first });
+        out.push(CryptoOffer { usage: CryptoUse::KeyExchange, layer, name, default: true, perhaps: false, span: entry.first });
     }
 }
 
@@ -138,10 +138,24 @@ fn ipsec(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, one: &Entry<'_>, two
         let weak = aggressive && version != "2";
         let span = if weak { one.at("mode") } else { one.at("ike-version") };
         let name = if weak { format!("{version}-AGGRESSIVE") } else { version.clone() };
-        tunnel.crypto.push(CryptoOffer { usage: CryptoUse::IkeVersion, layer: control, name, default: default && !weak, span });
+        tunnel.crypto.push(CryptoOffer {
+            usage: CryptoUse::IkeVersion,
+            layer: control,
+            name,
+            default: default && !weak,
+            perhaps: false,
+            span,
+        });
     }
     let mut proof = |name: &str, span: Span, default: bool| {
-        tunnel.crypto.push(CryptoOffer { usage: CryptoUse::Authentication, layer: control, name: name.into(), default, span });
+        tunnel.crypto.push(CryptoOffer {
+            usage: CryptoUse::Authentication,
+            layer: control,
+            name: name.into(),
+            default,
+            perhaps: false,
+            span,
+        });
     };
     match one.value("authmethod") {
         Some("signature" | "rsa-signature" | "ecdsa-signature") => proof("CERTIFICATE", one.at("authmethod"), false),
@@ -150,17 +164,8 @@ fn ipsec(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, one: &Entry<'_>, two
         None => proof("PSK", one.at("psksecret"), true),
         Some(_) => {}
     }
-    let users = one.value("xauthtype").is_some_and(|x| !matches!(x, "disable" | "client")) || one.is("eap", "enable");
     if one.value("xauthtype").is_some_and(|x| !matches!(x, "disable" | "client")) {
         proof("XAUTH", one.at("xauthtype"), false);
-    }
-    if users && one.values("authusrgrp").is_empty() && role == TunnelRole::Server {
-        reader.mark(one.first, LineState::Understood);
-    }
-    for word in one.values("authusrgrp") {
-        if !word.text.is_empty() {
-            reader.device.names.used("user group", &word.text, word.span);
-        }
     }
     let mut peer = Peer::new(one.first);
     peer.preshared_key = one.values("psksecret").last().filter(|w| !w.text.is_empty()).map(|w| {
@@ -173,7 +178,6 @@ fn ipsec(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, one: &Entry<'_>, two
     peer.endpoint = host.map(|(host, span)| Endpoint { host: host.to_owned(), port: 500, protocol: 17, span });
     tunnel.peers.push(peer);
     tunnel.listen = Some((17, 500, one.first));
-    let mut tunnel = tunnel;
     for phase in two {
         phase2(reader, cx, phase, &mut tunnel);
     }
@@ -285,11 +289,6 @@ fn ssl(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>) {
         tunnel.second_factor = Some(Fact::written(true, settings.at("force-two-factor-auth")));
     } else if settings.is("reqclientcert", "enable") {
         tunnel.second_factor = Some(Fact::written(true, settings.at("reqclientcert")));
-    }
-    for rule in settings.table("authentication-rule") {
-        for word in rule.values("groups").iter().filter(|w| !w.text.is_empty()) {
-            reader.device.names.used("user group", &word.text, word.span);
-        }
     }
     for (setting, family) in [
         ("tunnel-ip-pools", Family::V4),
