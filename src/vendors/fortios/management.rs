@@ -138,8 +138,8 @@ pub(super) fn services(reader: &mut Reader<'_>, domains: &[Domain<'_>], interfac
         let mut found: Vec<(String, Span)> = Vec::new();
         for entry in &interfaces.entries {
             let six = entry.section("ipv6");
-            let words = entry.values("allowaccess").iter().chain(six.iter().flat_map(|s| s.values("ip6-allowaccess")));
-            if let Some(word) = words.filter(|w| w.text == access).next() {
+            let mut words = entry.values("allowaccess").iter().chain(six.iter().flat_map(|s| s.values("ip6-allowaccess")));
+            if let Some(word) = words.find(|w| w.text == access) {
                 found.push((entry.name.clone(), word.span));
             }
         }
@@ -168,7 +168,7 @@ pub(super) fn services(reader: &mut Reader<'_>, domains: &[Domain<'_>], interfac
     let ssh: &[&str] = if setting("admin-ssh-v1").is_some_and(|(v, _)| v == "enable") { &["1", "2"] } else { &["2"] };
     add(ManagementProtocol::Ssh, "ssh", "ssh", ssh, port("admin-ssh-port", defaults::SSH_PORT), idle.clone());
     // On by default (`admin-telnet`), where an interface lets it in.
-    if !setting("admin-telnet").is_some_and(|(v, _)| v == "disable") {
+    if setting("admin-telnet").is_none_or(|(v, _)| v != "disable") {
         add(ManagementProtocol::Telnet, "telnet", "telnet", &[], port("admin-telnet-port", defaults::TELNET_PORT), idle);
     }
     add(ManagementProtocol::Vendor, "fgfm", "fgfm", &[], defaults::FGFM_PORTS.0, None);

@@ -78,9 +78,8 @@ fn detect(file: &SourceFile) -> Option<Detection> {
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
             (Some("config"), Some(second)) => {
-                if tree::is_top(second) && words.next().is_some() || matches!(second, "vdom" | "global") {
-                    sections += 1;
-                }
+                let named = tree::is_top(second) && words.next().is_some();
+                sections += usize::from(named || matches!(second, "vdom" | "global"));
             }
             (Some("edit" | "set" | "next" | "end" | "unset"), _) => inside += 1,
             (Some(word), _) if !word.starts_with('#') => others += 1,
