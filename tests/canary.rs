@@ -182,6 +182,43 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("v4 hash"),
         ),
     );
+    write(
+        root,
+        "branch-fgt/fgt.conf",
+        &format!(
+            "#config-version=FGT60F-7.2.4-FW-build1396-230131:opmode=0:vdom=0:user=admin\n# psk: {}\nconfig system admin\n    edit \"admin\"\n        set password ENC {}\n    next\nend\n\
+             config system interface\n    edit \"wan1\"\n        set mode pppoe\n        set username \"u\"\n        set password ENC {}\n        set allowaccess snmp telnet\n    next\nend\n\
+             config system snmp user\n    edit \"u\"\n        set auth-pwd ENC {}\n    next\nend\n\
+             config vpn certificate local\n    edit \"own\"\n        set private-key \"{}\"\n        set password {}\n    next\nend\n\
+             config vpn ipsec phase1-interface\n    edit \"t\"\n        set interface wan1\n        set proposal 3des-md5\n        set psksecret \"{}\"\n    next\nend\n\
+             config user radius\n    edit \"r\"\n        set server 192.0.2.9\n        set secret {}\n    next\nend\nset psksecret {}\nconfig nonsense\n    set passwd {}\nend\n\
+             config firewall policy\n    edit 1\n        set srcintf wan1\n        set comments \"password={}\"\n",
+            m.word("fgt comment"),
+            m.word("fgt admin"),
+            m.word("fgt pppoe"),
+            m.word("fgt snmp"),
+            pem(&m.body("fgt key")),
+            m.word("fgt key password"),
+            m.word("fgt psk"),
+            m.word("fgt radius"),
+            m.word("fgt stray"),
+            m.word("fgt unknown"),
+            m.word("fgt policy comment"),
+        ),
+    );
+    // Values that only their own format tells to be secrets.
+    write(
+        root,
+        "branch-fgt-2/fgt.conf",
+        &format!(
+            "#config-version=FGT60F-7.2.4-FW-build1396-230131:opmode=0:vdom=0:user=admin\nconfig system interface\n    edit \"wan1\"\n        set allowaccess snmp\n    next\nend\n\
+             config system snmp sysinfo\n    set status enable\nend\nconfig system snmp community\n    edit 1\n        set name \"{}\"\n    next\nend\n\
+             config user tacacs+\n    edit \"t\"\n        set key \"two words {}\n and a line\"\n    next\nend\nconfig firewall policy\n    edit 1\n        set srcintf wan1\n        set key {}\n    next\nend\n",
+            m.word("fgt community"),
+            m.word("fgt tacacs"),
+            m.word("fgt policy"),
+        ),
+    );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
     write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
     write(
@@ -256,10 +293,12 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "static/server.conf",
         "edge/ruleset.nft",
         "old/rules.v4",
+        "branch-fgt/fgt.conf",
     ];
     let mut leaks = String::new();
     for file in files {
-        for format in ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route"] {
+        for format in ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route", "fortios"]
+        {
             let named = format!("{file}={format}");
             let (text, _) = run(root, &["annotate", file, "--format-of", &named]);
             if let Some((mark, part)) = marks.leak(&text) {

@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_foreign_firewall_in_a_folder_is_never_overlooked() {
-        let text = "config firewall policy\nset srcintf a\nset dstintf b\n";
+        let text = "set security policies default-policy deny-all\nset interfaces ge-0/0/0 unit 0\n";
         let Kind::Other { text, meant } = kind("edge.txt", text, false) else { panic!("no reader for it") };
-        assert!(meant && text.contains("FortiOS"), "{text}");
+        assert!(meant && text.contains("Junos"), "{text}");
     }
 
     #[test]

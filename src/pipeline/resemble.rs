@@ -78,7 +78,7 @@ static LOOKS: &[Look] = &[
     },
     Look {
         name: "FortiOS",
-        id: None,
+        id: Some("fortios"),
         starts: &["config firewall ", "config system ", "config vpn ", "set srcintf", "set dstintf", "#config-version="],
     },
     Look { name: "Junos", id: None, starts: &["set security ", "set firewall ", "set interfaces ", "security {", "firewall {"] },

@@ -6,12 +6,12 @@ use regex::Regex;
 
 use super::{SourceFile, Span};
 
-/// A word for a secret with its value, credentials in an address or after `-u`, and hashes of passwords (crypt(5)). The value is the first group
-/// that matched. After a mere blank it must have a digit: "password reset" tells nothing.
+/// A word for a secret with its value, credentials in an address or after `-u`, hashes of passwords (crypt(5)), and what FortiOS writes
+/// behind `ENC`. The value is the first group that matched. After a mere blank it must have a digit: "password reset" tells nothing.
 static VALUES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let word = r"(?:pass(?:word|wd|phrase)?|askpass?|secret|psk|token|community|(?:pre-?|pre_)?shared[-_ ]?key|private?[-_ ]?key|api[-_]?key|auth[-_]?key)";
     Regex::new(&format!(
-        r#"(?i){word}["']?\s*[=:]\s*["']?([^\s"'<>,;]{{6,}})|{word}["']?[ \t]+["']?([^\s"'<>,;=]*[0-9][^\s"'<>,;]*)|://[^\s/:@]+:([^\s/@]{{4,}})@|(?:\s-u|--user)[ \t=]+[^\s:]+:(\S{{4,}})|(\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':]{{8,}})"#
+        r#"(?i){word}["']?\s*[=:]\s*["']?([^\s"'<>,;]{{6,}})|{word}["']?[ \t]+["']?([^\s"'<>,;=]*[0-9][^\s"'<>,;]*)|://[^\s/:@]+:([^\s/@]{{4,}})@|(?:\s-u|--user)[ \t=]+[^\s:]+:(\S{{4,}})|(\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':]{{8,}})|\b(?-i:ENC)[ \t]+["']?([^\s"']{{4,}})"#
     ))
     .ok()
 });
@@ -46,7 +46,7 @@ pub fn probable_secrets(file: &SourceFile) -> Vec<Span> {
         } else if in_inline && text.len() >= 6 && !text.starts_with("-----") && !text.starts_with('#') {
             out.push(Span::new(span.file, span.start as usize, span.start as usize + line.trim_end().len()));
         }
-        if let Some(title) = text.strip_prefix("-----BEGIN ") {
+        if let Some(title) = text.find("-----BEGIN ").and_then(|at| text.get(at + 11..)) {
             in_block = title.contains("PRIVATE KEY") || title.contains("Static key");
         } else if text.starts_with("-----END ") {
             in_block = false;

@@ -3,6 +3,7 @@
 //! A format is a plain [`Format`] value: facts and two functions. To add one, write `vendors/<id>/` and add its two
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
+mod fortios;
 mod netfilter;
 mod openvpn;
 mod reader;
@@ -17,6 +18,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
+    &fortios::FORTIOS,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IPSET,
