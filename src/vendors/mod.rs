@@ -5,6 +5,7 @@
 
 mod netfilter;
 mod openvpn;
+mod pf;
 mod reader;
 mod wireguard;
 
@@ -17,6 +18,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
+    &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IPSET,
@@ -25,6 +27,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
+    &pf::PF,
     &netfilter::SYSCTL,
     &wireguard::WIREGUARD,
 ];
