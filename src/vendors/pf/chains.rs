@@ -197,8 +197,7 @@ impl Lowering<'_, '_> {
 
     /// The filter rules. Whether the register is used.
     fn filter(&mut self, dir: Dir, steps: &[Step<'_>], bases: &mut Vec<(Vec<Rule>, &'static str)>) -> bool {
-        let translates = |s: &Step<'_>| matches!(s.what, What::Rule) && s.rule.verb == Verb::Match && !s.rule.pools.is_empty();
-        let last_translation = steps.iter().rposition(translates);
+        let last_translation = steps.iter().rposition(Step::translates);
         let last_tag = steps.iter().rposition(|s| s.rule.tag.is_some() && matches!(s.what, What::Rule));
         let mut register = false;
         let mut current: Vec<Rule> = Vec::new();
@@ -228,7 +227,7 @@ impl Lowering<'_, '_> {
                     }
                     deferred.push(Deferred { step: i, rules: last });
                 }
-                What::Rule if translates(step) => {
+                What::Rule if step.translates() => {
                     let (action, effects) = self.action(step, dir);
                     let mut rule = self.rule(step, step.matcher.clone(), action);
                     rule.effects = effects;
@@ -300,7 +299,7 @@ impl Lowering<'_, '_> {
 }
 
 /// Whether a match looks at what a translation changes.
-fn asks_addresses(matcher: &Match) -> bool {
+pub(super) fn asks_addresses(matcher: &Match) -> bool {
     let mut found = false;
     matcher.walk(&mut |m| {
         found |= match m {

@@ -7,6 +7,7 @@ use super::ast::{Dir, Item, Kind, Rule, Stage, Verb, Xlate};
 use super::lower::Lowering;
 use crate::diag::LineState;
 use crate::model::Match;
+use crate::source::Span;
 
 /// A rule in its place.
 pub(super) struct Step<'i> {
@@ -31,10 +32,20 @@ pub(super) enum What<'i> {
 /// Anchors by their path, as far as their rules are known.
 pub(super) type Anchors = BTreeMap<String, Rc<Vec<Item>>>;
 
+#[derive(Clone, Default)]
 struct Around {
     path: String,
+    layers: Vec<Layer>,
+}
+
+/// What one anchor asks of a packet before it looks at its rules.
+#[derive(Clone)]
+struct Layer {
     matcher: Match,
     tagged: bool,
+    /// Index of the first step within.
+    first: usize,
+    span: Span,
 }
 
 /// Anchors in anchors.
@@ -44,8 +55,7 @@ impl Lowering<'_, '_> {
     /// The filter rules (`stage` is [`Stage::Filter`]) or old translation rules of one kind, in the order in which pf looks at them.
     pub fn flatten<'i>(&mut self, items: &'i [Item], anchors: &'i Anchors, dir: Dir, stage: Stage) -> Vec<Step<'i>> {
         let mut steps = Vec::new();
-        let around = Around { path: String::new(), matcher: Match::Any, tagged: false };
-        self.walk_items(items, anchors, dir, stage, &around, 0, &mut steps);
+        self.walk_items(items, anchors, dir, stage, &Around::default(), 0, &mut steps);
         steps
     }
 
@@ -73,12 +83,10 @@ impl Lowering<'_, '_> {
                 }
                 Kind::Anchor { stage: s, name, rule, body } if *s == stage && (rule.dir.is_none() || rule.dir == Some(dir)) => {
                     let matcher = self.matcher(&anchor_rule(rule), dir);
-                    let inner = Around {
-                        path: join(&around.path, name.as_deref().unwrap_or("_")),
-                        matcher: Match::all(vec![around.matcher.clone(), matcher]),
-                        tagged: around.tagged || rule.tagged.is_some(),
-                    };
                     let first = steps.len();
+                    let mut inner = around.clone();
+                    inner.path = join(&around.path, name.as_deref().unwrap_or("_"));
+                    inner.layers.push(Layer { matcher, tagged: rule.tagged.is_some(), first, span: item.span });
                     let known = body.as_deref().map(|b| vec![b]).unwrap_or_else(|| called(anchors, &inner.path));
                     let open = body.is_none() && (known.is_empty() || inner.path.ends_with("/*"));
                     if depth >= DEPTH {
@@ -93,8 +101,7 @@ impl Lowering<'_, '_> {
                         self.step(item, rule, dir, around, What::Unknown(name.as_deref().unwrap_or("")), steps);
                     }
                     if rule.quick {
-                        let matcher = inner.matcher.clone();
-                        steps.push(Step { item, rule, matcher, tagged: inner.tagged, what: What::EndOfQuick(first) });
+                        steps.push(Step { item, rule, matcher: Match::Any, tagged: false, what: What::EndOfQuick(first) });
                     }
                 }
                 _ => {}
@@ -112,8 +119,31 @@ impl Lowering<'_, '_> {
         if let Some(text) = self.refused.take() {
             self.reader.note(item.span, LineState::Unsupported, text);
         }
-        let matcher = Match::all(vec![around.matcher.clone(), own]);
-        steps.push(Step { item, rule, matcher, tagged: around.tagged || rule.tagged.is_some(), what });
+        let mut parts: Vec<Match> = Vec::new();
+        for layer in &around.layers {
+            // An anchor asks once, before its rules: what they change in the packet does not make it ask again.
+            let changed = |s: &Step<'_>| match s.what {
+                What::Rule => (layer.tagged && s.rule.tag.is_some()) || (s.translates() && super::chains::asks_addresses(&layer.matcher)),
+                _ => false,
+            };
+            let stale = steps.get(layer.first..).is_some_and(|inside| inside.iter().any(changed));
+            parts.push(if stale {
+                let line = self.reader.file.place(layer.span.start).line;
+                self.opaque(&format!("met the anchor of line {line} before its rules changed the packet"), layer.span)
+            } else {
+                layer.matcher.clone()
+            });
+        }
+        parts.push(own);
+        let tagged = rule.tagged.is_some() || around.layers.iter().any(|l| l.tagged);
+        steps.push(Step { item, rule, matcher: Match::all(parts), tagged, what });
+    }
+}
+
+impl Step<'_> {
+    /// A `match` rule that changes addresses at once.
+    pub fn translates(&self) -> bool {
+        matches!(self.what, What::Rule) && self.rule.verb == Verb::Match && !self.rule.pools.is_empty()
     }
 }
 

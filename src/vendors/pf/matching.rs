@@ -30,8 +30,11 @@ impl Lowering<'_, '_> {
         }
         parts.push(flags(rule));
         if let Some((not, tag)) = &rule.tagged {
-            let set = self.tags.get(tag).map_or(Ranges::EMPTY, |id| Ranges::single(*id));
-            parts.push(Match::field(Field::Mark, set, *not));
+            parts.push(match self.tags.get(tag) {
+                Some(id) => Match::field(Field::Mark, Ranges::single(*id), *not),
+                // No rule here sets it: another program may (a proxy's anchor, a bridge).
+                None => self.opaque(&format!("tagged {tag}"), self.whole).negate_if(*not),
+            });
         }
         if rule.fragment {
             parts.push(Match::Field(Field::Fragment, Ranges::interval(1, 2)));
@@ -61,7 +64,7 @@ impl Lowering<'_, '_> {
         for proto in &rule.protos {
             match proto {
                 Proto::Number(n) => numbers.push(u128::from(*n)),
-                Proto::Unknown(name) => any.push((name.clone(), Span { ..self.reader.file.whole() })),
+                Proto::Unknown(name) => any.push((name.clone(), self.whole)),
             }
         }
         let mut parts = Vec::new();

@@ -18,8 +18,6 @@ mod parse;
 mod place;
 mod rule;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 pub use ifconfig::IFCONFIG;
 
