@@ -43,6 +43,7 @@ struct Around {
 struct Layer {
     matcher: Match,
     tagged: bool,
+    addresses: bool,
     /// Index of the first step within.
     first: usize,
     span: Span,
@@ -55,6 +56,7 @@ impl Lowering<'_, '_> {
     /// The filter rules (`stage` is [`Stage::Filter`]) or old translation rules of one kind, in the order in which pf looks at them.
     pub fn flatten<'i>(&mut self, items: &'i [Item], anchors: &'i Anchors, dir: Dir, stage: Stage) -> Vec<Step<'i>> {
         let mut steps = Vec::new();
+        (self.last_tag, self.last_translation) = (None, None);
         self.walk_items(items, anchors, dir, stage, &Around::default(), 0, &mut steps);
         steps
     }
@@ -86,7 +88,8 @@ impl Lowering<'_, '_> {
                     let first = steps.len();
                     let mut inner = around.clone();
                     inner.path = join(&around.path, name.as_deref().unwrap_or("_"));
-                    inner.layers.push(Layer { matcher, tagged: rule.tagged.is_some(), first, span: item.span });
+                    let addresses = super::chains::asks_addresses(&matcher);
+                    inner.layers.push(Layer { matcher, tagged: rule.tagged.is_some(), addresses, first, span: item.span });
                     let known = body.as_deref().map(|b| vec![b]).unwrap_or_else(|| called(anchors, &inner.path));
                     let open = body.is_none() && (known.is_empty() || inner.path.ends_with("/*"));
                     if depth >= DEPTH {
@@ -122,21 +125,25 @@ impl Lowering<'_, '_> {
         let mut parts: Vec<Match> = Vec::new();
         for layer in &around.layers {
             // An anchor asks once, before its rules: what they change in the packet does not make it ask again.
-            let changed = |s: &Step<'_>| match s.what {
-                What::Rule => (layer.tagged && s.rule.tag.is_some()) || (s.translates() && super::chains::asks_addresses(&layer.matcher)),
-                _ => false,
-            };
-            let stale = steps.get(layer.first..).is_some_and(|inside| inside.iter().any(changed));
+            let since = |last: Option<usize>| last.is_some_and(|i| i >= layer.first);
+            let stale = (layer.tagged && since(self.last_tag)) || (layer.addresses && since(self.last_translation));
             parts.push(if stale {
-                let line = self.reader.file.place(layer.span.start).line;
-                self.opaque(&format!("met the anchor of line {line} before its rules changed the packet"), layer.span)
+                let spot = super::lower::spot(self.reader, layer.span);
+                self.opaque(&format!("met the anchor of {spot} before its rules changed the packet"), layer.span)
             } else {
                 layer.matcher.clone()
             });
         }
         parts.push(own);
         let tagged = rule.tagged.is_some() || around.layers.iter().any(|l| l.tagged);
-        steps.push(Step { item, rule, matcher: Match::all(parts), tagged, what });
+        let step = Step { item, rule, matcher: Match::all(parts), tagged, what };
+        if matches!(step.what, What::Rule) && rule.tag.is_some() {
+            self.last_tag = Some(steps.len());
+        }
+        if step.translates() {
+            self.last_translation = Some(steps.len());
+        }
+        steps.push(step);
     }
 }
 

@@ -30,6 +30,9 @@ pub(super) struct Lowering<'r, 'a> {
     /// Why pfctl would refuse the rule that is being lowered.
     pub refused: Option<&'static str>,
     pub most_steps: usize,
+    /// Indices of the last steps that changed the tag or the addresses of the packet.
+    pub last_tag: Option<usize>,
+    pub last_translation: Option<usize>,
 }
 
 /// Rules of one direction with those of all anchors.
@@ -58,6 +61,8 @@ pub(super) fn read(reader: &mut Reader<'_>) {
         table_ranges: HashMap::new(),
         refused: None,
         most_steps,
+        last_tag: None,
+        last_translation: None,
     };
     for item in all {
         lowering.survey(item);
@@ -101,6 +106,15 @@ impl Lowering<'_, '_> {
             }
             Kind::Anchor { .. } => {}
         }
+    }
+}
+
+/// A place for the text of a condition, so that two rules are told apart.
+pub(super) fn spot(reader: &Reader<'_>, span: Span) -> String {
+    if span.file == reader.file.id {
+        format!("line {}", reader.file.line_index(span.start) + 1)
+    } else {
+        format!("byte {} of included file {}", span.start, span.file.0)
     }
 }
 

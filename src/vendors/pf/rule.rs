@@ -115,8 +115,8 @@ impl Parser<'_, '_> {
     fn failed(&mut self, rule: &mut Rule, (span, text): Failed) {
         let known = rule.opaque.iter().any(|(t, _)| t.starts_with("a part that is not understood"));
         if !known {
-            let place = self.reader.file.place(span.start);
-            rule.opaque.push((format!("a part that is not understood (line {})", place.line), span));
+            let spot = super::lower::spot(self.reader, span);
+            rule.opaque.push((format!("a part that is not understood ({spot})"), span));
         }
         self.reader.note(span, LineState::Unrecognised, text);
     }
@@ -197,16 +197,16 @@ impl Parser<'_, '_> {
             "label" => rule.label = Some(self.string("a label")?.0).filter(|l| !l.is_empty()),
             "probability" => {
                 let (p, _) = self.string("a probability")?;
-                let line = self.reader.file.place(start.start).line;
-                self.opaque(rule, format!("probability {p} (line {line})"), not, start);
+                let spot = super::lower::spot(self.reader, start);
+                self.opaque(rule, format!("probability {p} ({spot})"), not, start);
             }
             "tos" | "prio" | "dscp" | "ieee8021q-pcp" | "schedule" | "max-pkt-rate" | "rtableid" => {
                 let (value, _) = self.string("a value")?;
                 self.opaque(rule, format!("{word} {value}"), not, start);
             }
             "once" => {
-                let line = self.reader.file.place(start.start).line;
-                self.opaque(rule, format!("is the first packet that meets the rule of line {line}"), not, start);
+                let spot = super::lower::spot(self.reader, start);
+                self.opaque(rule, format!("is the first packet that meets the rule of {spot}"), not, start);
             }
             "fragment" => rule.fragment = true,
             "allow-opts" | "static-port" | "divert-reply" | "no-df" | "random-id" => {}
@@ -415,6 +415,8 @@ impl Parser<'_, '_> {
                         _ => false,
                     };
                     if key {
+                        // The key of the hash: who knows it can tell where connections go.
+                        self.reader.secret(self.span());
                         self.advance();
                     }
                     continue;
