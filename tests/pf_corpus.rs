@@ -54,7 +54,9 @@ fn read(path: &Path) -> (SourceFile, Reading) {
 fn is_pf(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let complaint = name.starts_with("pfail") && !name.ends_with(".in");
-    !complaint && name != "Makefile" && [".conf", ".in", ".ok", ".loaded", ".optimized", ".ref", ".include"].iter().any(|e| name.ends_with(e))
+    !complaint
+        && name != "Makefile"
+        && [".conf", ".in", ".ok", ".loaded", ".optimized", ".ref", ".include"].iter().any(|e| name.ends_with(e))
 }
 
 #[test]

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use fwproof::diag::LineState;
+use fwproof::eval::Analysis;
 use fwproof::eval::trace::read_packet;
 use fwproof::eval::walk::{Outcome, Walked, walk};
-use fwproof::eval::Analysis;
 use fwproof::model::Device;
 use fwproof::net::Family;
 use fwproof::packets::Field;
@@ -127,7 +127,11 @@ fn ports_and_their_operators() {
     // Alternatives, of which any may hold: pf.conf(5) warns of `{ != 1, != 2 }`.
     tcp("block in\npass in proto tcp to port { != 1, != 2 }\n", &[(1, "accept"), (2, "accept")]);
     let reading = pf("pass in from any to any port 80\n");
-    assert!(reading.notes.iter().any(|n| n.state == LineState::Unsupported && n.text.contains("asks for tcp or udp")), "{:?}", reading.notes);
+    assert!(
+        reading.notes.iter().any(|n| n.state == LineState::Unsupported && n.text.contains("asks for tcp or udp")),
+        "{:?}",
+        reading.notes
+    );
 }
 
 #[test]
@@ -157,7 +161,8 @@ fn addresses_ranges_negation_and_the_family_that_follows() {
 
 #[test]
 fn the_most_specific_entry_of_a_table_decides() {
-    let text = "table <t> { !10.1.0.0/16, 10.0.0.0/8, 10.1.2.0/24 }\nblock in\npass in from <t>\nblock in from ! <u>\ntable <u> { 0/0 ::/0 }";
+    let text =
+        "table <t> { !10.1.0.0/16, 10.0.0.0/8, 10.1.2.0/24 }\nblock in\npass in from <t>\nblock in from ! <u>\ntable <u> { 0/0 ::/0 }";
     let device = pf(text).device;
     for (src, expected) in [("10.2.0.1", "accept"), ("10.1.0.1", "drop"), ("10.1.2.9", "accept"), ("11.0.0.1", "drop")] {
         assert_eq!(verdict(&device, &to_us("em0", src, "198.51.100.2", "udp", 1)), expected, "{src}");
@@ -203,7 +208,8 @@ fn files_of_tables_anchors_and_includes_are_read_where_they_are_found() {
 
 #[test]
 fn the_files_that_a_configuration_names() {
-    let text = "include \"a.conf\"\nload anchor x from \"/etc/b\" # from \"no\"\ntable <t> persist file \"/c\" file /d\npass in from any to any\n";
+    let text =
+        "include \"a.conf\"\nload anchor x from \"/etc/b\" # from \"no\"\ntable <t> persist file \"/c\" file /d\npass in from any to any\n";
     let file = SourceFile::from_text(FileId(0), "pf.conf", text);
     let found = (vendors::format("pf").unwrap().includes.unwrap())(&file);
     assert_eq!(found.iter().map(|f| f.0.as_str()).collect::<Vec<_>>(), ["a.conf", "/etc/b", "/c", "/d"]);
@@ -243,7 +249,8 @@ fn lists_of_protocols_and_icmp_types() {
 
 #[test]
 fn interfaces_drivers_and_groups() {
-    let v = |on: &str, iif: &str| verdict(&pf(&format!("block in\npass in on {on}\n")).device, &to_us(iif, "10.0.0.1", "10.0.0.2", "udp", 1));
+    let v =
+        |on: &str, iif: &str| verdict(&pf(&format!("block in\npass in on {on}\n")).device, &to_us(iif, "10.0.0.1", "10.0.0.2", "udp", 1));
     assert_eq!(v("em0", "em0"), "accept");
     assert_eq!(v("em0", "em1"), "drop");
     assert_eq!(v("! em0", "em1"), "accept");
@@ -348,7 +355,9 @@ fn the_new_translation_is_part_of_the_rule_and_match_takes_effect_at_once() {
     let w = walked(&device, &through("em0", "em1", "192.0.2.1", "198.51.100.2", "tcp", 80));
     assert_eq!((w.verdict.name(), w.became.field(Field::Dst), w.became.field(Field::Dport)), ("accept", 0x0a00_0005, 8080));
     // Rules before a match see the old address, rules behind it the new one.
-    let text = |first: &str, last: &str| format!("block in\n{first}\nmatch in on em0 inet proto tcp to 198.51.100.2 port 80 rdr-to 10.0.0.5\n{last}\n");
+    let text = |first: &str, last: &str| {
+        format!("block in\n{first}\nmatch in on em0 inet proto tcp to 198.51.100.2 port 80 rdr-to 10.0.0.5\n{last}\n")
+    };
     let v = |first: &str, last: &str| {
         let device = pf(&text(first, last)).device;
         verdict(&device, &through("em0", "em1", "192.0.2.1", "198.51.100.2", "tcp", 80))
@@ -378,11 +387,16 @@ fn tags_stick_and_are_asked_for_in_the_order_of_the_rules() {
 
 #[test]
 fn anchors_have_conditions_and_quick_reaches_out_of_them() {
-    let text = |how: &str, inside: &str, after: &str| format!("block in\nanchor \"a\" in {how} proto tcp to port 20:29 {{\n {inside}\n}}\n{after}\n");
+    let text = |how: &str, inside: &str, after: &str| {
+        format!("block in\nanchor \"a\" in {how} proto tcp to port 20:29 {{\n {inside}\n}}\n{after}\n")
+    };
     tcp(&text("", "pass", ""), &[(22, "accept"), (80, "drop")]);
     tcp(&text("", "pass to port 22", "block in proto tcp to port 22"), &[(22, "drop")]);
     tcp(&text("", "pass quick to port 22", "block in proto tcp to port 22"), &[(22, "accept")]);
-    tcp(&text("quick", "pass proto tcp to port 22", "block in proto tcp to port 20:23\npass in proto tcp to port 80"), &[(22, "accept"), (23, "drop"), (80, "accept")]);
+    tcp(
+        &text("quick", "pass proto tcp to port 22", "block in proto tcp to port 20:23\npass in proto tcp to port 80"),
+        &[(22, "accept"), (23, "drop"), (80, "accept")],
+    );
     tcp(&text("quick", "pass\nanchor \"b\" {\n block proto tcp to port 22\n }", "pass in"), &[(22, "drop"), (21, "accept")]);
     // Nobody knows what is in an anchor that is filled while the firewall runs.
     tcp("block in\nanchor \"relayd/*\"\npass in quick proto tcp to port 22\n", &[(80, "unknown"), (22, "unknown")]);
@@ -392,7 +406,9 @@ fn anchors_have_conditions_and_quick_reaches_out_of_them() {
 
 #[test]
 fn conditions_that_are_not_modelled_leave_the_answer_open() {
-    for what in ["probability 50%", "user root", "group { a, b }", "os \"Linux\"", "on rdomain 2", "tos lowdelay", "proto tcp once", "bogus word"] {
+    for what in
+        ["probability 50%", "user root", "group { a, b }", "os \"Linux\"", "on rdomain 2", "tos lowdelay", "proto tcp once", "bogus word"]
+    {
         tcp(&format!("block in\npass in {what}\n"), &[(22, "unknown")]);
     }
     tcp("block in\npass in proto tcp divert-to 127.0.0.1 port 8080\n", &[(22, "unknown")]);

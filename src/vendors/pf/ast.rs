@@ -73,7 +73,12 @@ pub(super) enum Host {
     Net(Family, u128, u128),
     /// An interface, a group or `self`, with what is asked of it (`network`, `broadcast`, `peer`, `0`, or nothing), the length of a mask, and
     /// whether it stands in parentheses.
-    Iface { name: String, part: String, mask: Option<u8>, dynamic: bool },
+    Iface {
+        name: String,
+        part: String,
+        mask: Option<u8>,
+        dynamic: bool,
+    },
     Table(String),
     /// A host name or whatever else only the running system knows.
     Opaque(String),

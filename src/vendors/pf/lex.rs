@@ -59,8 +59,7 @@ struct Lexer<'r, 'a> {
 
 /// Scans a file and what it includes.
 pub(super) fn lex<'a>(reader: &mut Reader<'a>, file: &'a SourceFile) -> Lexed {
-    let mut lexer =
-        Lexer { reader, out: Lexed::default(), macros: HashMap::new(), expanded: 0, said: false, files: vec![file.id] };
+    let mut lexer = Lexer { reader, out: Lexed::default(), macros: HashMap::new(), expanded: 0, said: false, files: vec![file.id] };
     lexer.text(&file.text, file.id, None, 0);
     lexer.newline(file.whole());
     lexer.out
@@ -68,8 +67,27 @@ pub(super) fn lex<'a>(reader: &mut Reader<'a>, file: &'a SourceFile) -> Lexed {
 
 /// Words that begin a statement, by which the end of a forgotten quote or brace is seen.
 pub(super) const STATEMENTS: &[&str] = &[
-    "pass", "block", "match", "set", "table", "anchor", "nat", "rdr", "binat", "no", "antispoof", "load", "nat-anchor", "rdr-anchor",
-    "binat-anchor", "scrub", "altq", "queue", "include", "scrub-anchor", "dummynet-anchor",
+    "pass",
+    "block",
+    "match",
+    "set",
+    "table",
+    "anchor",
+    "nat",
+    "rdr",
+    "binat",
+    "no",
+    "antispoof",
+    "load",
+    "nat-anchor",
+    "rdr-anchor",
+    "binat-anchor",
+    "scrub",
+    "altq",
+    "queue",
+    "include",
+    "scrub-anchor",
+    "dummynet-anchor",
 ];
 
 /// Where a text stands: in a file at an offset, or in a macro that is used at a span.
@@ -152,9 +170,7 @@ impl<'a> Lexer<'_, 'a> {
                     let span = at.span(pos, pos + len);
                     let word = &rest[..len];
                     pos += len;
-                    if glue
-                        && let Some(Token { tok: Tok::Word(w), span: s }) = self.out.tokens.last_mut()
-                    {
+                    if glue && let Some(Token { tok: Tok::Word(w), span: s }) = self.out.tokens.last_mut() {
                         w.push_str(word);
                         *s = s.to(span);
                         continue;

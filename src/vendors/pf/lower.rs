@@ -94,7 +94,11 @@ impl Lowering<'_, '_> {
             Kind::Skip(list) => {
                 for iface in list {
                     if iface.not {
-                        self.reader.note(iface.span, LineState::Unsupported, "`!` is not understood here: the interface is not taken for skipped");
+                        self.reader.note(
+                            iface.span,
+                            LineState::Unsupported,
+                            "`!` is not understood here: the interface is not taken for skipped",
+                        );
                     } else {
                         self.skip.push((iface.name.clone(), iface.span));
                     }
@@ -162,7 +166,11 @@ fn load_anchors(reader: &mut Reader<'_>, config: &mut Config) -> Anchors {
             config.overload.append(&mut loaded.overload);
             for mut table in loaded.tables {
                 if names.contains(&table.name) {
-                    reader.note(table.span, LineState::NotModelled, "a table of this name is also outside of the anchor: which is meant is not told apart");
+                    reader.note(
+                        table.span,
+                        LineState::NotModelled,
+                        "a table of this name is also outside of the anchor: which is meant is not told apart",
+                    );
                     table.persist = true;
                     config.overload.push(table.name.clone());
                 }

@@ -192,8 +192,7 @@ fn of_interface(field: Field, name: &str, part: &str, mask: Option<u8>, dynamic:
 /// lo0 has 127.0.0.1/8, ::1/128 and fe80::1/64: lo(4).
 fn loopback(field: Field, part: &str, mask: Option<u8>, not: bool) -> Match {
     let network = part.split(':').next() == Some("network");
-    let addresses: [(Family, u128, u8); 3] =
-        [(Family::V4, 0x7f00_0001, 8), (Family::V6, 1, 128), (Family::V6, 0xfe80_u128 << 112 | 1, 64)];
+    let addresses: [(Family, u128, u8); 3] = [(Family::V4, 0x7f00_0001, 8), (Family::V6, 1, 128), (Family::V6, 0xfe80_u128 << 112 | 1, 64)];
     let mut any = Vec::new();
     for (family, n, own) in addresses {
         let bits = mask.unwrap_or(if network { own } else { family.bits() });

@@ -104,7 +104,9 @@ fn looks(line: &str) -> Look {
             }
             all > 0 && known * 2 >= all.min(2) && RULE_WORDS.contains(&second) || second.starts_with("return-")
         }
-        "nat" | "rdr" | "binat" => line.contains("->") && matches!(second, "on" | "pass" | "log" | "inet" | "inet6" | "proto" | "from" | "quick"),
+        "nat" | "rdr" | "binat" => {
+            line.contains("->") && matches!(second, "on" | "pass" | "log" | "inet" | "inet6" | "proto" | "from" | "quick")
+        }
         "no" => matches!(second, "nat" | "rdr" | "binat" | "scrub"),
         "nat-anchor" | "rdr-anchor" | "binat-anchor" | "scrub-anchor" | "dummynet-anchor" => true,
         "anchor" => second.starts_with('"') || line.contains('{') || line.ends_with("all"),
@@ -126,13 +128,43 @@ fn looks(line: &str) -> Look {
 }
 
 const RULE_WORDS: &[&str] = &[
-    "in", "out", "on", "log", "quick", "inet", "inet6", "proto", "all", "from", "to", "drop", "return", "return-rst", "return-icmp",
-    "return-icmp6", "tagged", "label", "flags",
+    "in",
+    "out",
+    "on",
+    "log",
+    "quick",
+    "inet",
+    "inet6",
+    "proto",
+    "all",
+    "from",
+    "to",
+    "drop",
+    "return",
+    "return-rst",
+    "return-icmp",
+    "return-icmp6",
+    "tagged",
+    "label",
+    "flags",
 ];
 
 const SETTINGS: &[&str] = &[
-    "skip", "block-policy", "loginterface", "optimization", "timeout", "limit", "state-policy", "require-order", "fingerprints", "ruleset-optimization",
-    "reassemble", "state-defaults", "hostid", "syncookies", "debug",
+    "skip",
+    "block-policy",
+    "loginterface",
+    "optimization",
+    "timeout",
+    "limit",
+    "state-policy",
+    "require-order",
+    "fingerprints",
+    "ruleset-optimization",
+    "reassemble",
+    "state-defaults",
+    "hostid",
+    "syncookies",
+    "debug",
 ];
 
 /// The files that a configuration names: `include "…"`, `load anchor … from "…"`, `table <…> file "…"`.

@@ -175,7 +175,9 @@ pub(super) fn network(text: &str) -> Option<(Family, u128, u128)> {
 /// Whether a bare word in the place of a host is an interface or a group rather than the name of a host: pfctl asks the system; here a name
 /// without a dot is one.
 fn is_interface(word: &str) -> bool {
-    !word.is_empty() && !word.contains('.') && word.split(':').next().is_some_and(|w| w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    !word.is_empty()
+        && !word.contains('.')
+        && word.split(':').next().is_some_and(|w| w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 fn interface(text: &str, mask: Option<u8>, dynamic: bool) -> Host {

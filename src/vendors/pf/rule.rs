@@ -1,6 +1,6 @@
 //! The words of a rule: pf.conf(5), "filter-rule", "nat-rule", "rdr-rule", "binat-rule" of its grammar.
 
-use super::ast::{Dir, Host, Iface, Kind, Pool, Place, Proto, Rule, Stage, State, Verb, Xlate};
+use super::ast::{Dir, Host, Iface, Kind, Place, Pool, Proto, Rule, Stage, State, Verb, Xlate};
 use super::lex::Tok;
 use super::names;
 use super::parse::{Failed, Parser};
@@ -213,7 +213,11 @@ impl Parser<'_, '_> {
             "rtable" => {
                 let (n, _) = self.string("a routing table")?;
                 let at = start.to(self.before());
-                self.reader.note(at, LineState::NotModelled, format!("routing table {n}: where the packet goes from there is not modelled"));
+                self.reader.note(
+                    at,
+                    LineState::NotModelled,
+                    format!("routing table {n}: where the packet goes from there is not modelled"),
+                );
             }
             "queue" | "dnpipe" | "dnqueue" | "pipe" => {
                 if matches!(self.peek(), Some(Tok::Punct("("))) {
@@ -235,7 +239,8 @@ impl Parser<'_, '_> {
                 self.list(Self::next_hop)?;
                 self.pool_options(&mut Pool::new(Xlate::Nat, start))?;
                 if word != "reply-to" {
-                    let what = if word == "dup-to" { "a copy of the packet goes elsewhere" } else { "the packet is not routed by the table" };
+                    let what =
+                        if word == "dup-to" { "a copy of the packet goes elsewhere" } else { "the packet is not routed by the table" };
                     self.reader.note(start.to(self.before()), LineState::NotModelled, format!("{word}: {what}; this is not modelled"));
                 }
             }
@@ -313,7 +318,8 @@ impl Parser<'_, '_> {
                 return Ok((base, base + 255));
             }
             let (text, span) = p.string("an ICMP code")?;
-            let code = names::icmp_code(family, kind, &text).ok_or_else(|| (span, format!("`{text}` is not an ICMP code that is known")))?;
+            let code =
+                names::icmp_code(family, kind, &text).ok_or_else(|| (span, format!("`{text}` is not an ICMP code that is known")))?;
             Ok((base + u128::from(code), base + u128::from(code)))
         })?;
         Ok(Ranges::from_intervals(list))
@@ -430,9 +436,47 @@ impl Parser<'_, '_> {
 
 /// Words that may follow `source-hash` and are not its key.
 const AFTER_POOL: &[&str] = &[
-    "bitmask", "static-port", "random", "round-robin", "sticky-address", "least-states", "from", "to", "all", "inet", "inet6", "proto", "on",
-    "port", "keep", "modulate", "synproxy", "no", "tag", "tagged", "label", "flags", "nat-to", "rdr-to", "binat-to", "route-to", "reply-to",
-    "dup-to", "set", "scrub", "queue", "rtable", "quick", "log", "allow-opts", "icmp-type", "icmp6-type", "user", "group", "os", "probability",
+    "bitmask",
+    "static-port",
+    "random",
+    "round-robin",
+    "sticky-address",
+    "least-states",
+    "from",
+    "to",
+    "all",
+    "inet",
+    "inet6",
+    "proto",
+    "on",
+    "port",
+    "keep",
+    "modulate",
+    "synproxy",
+    "no",
+    "tag",
+    "tagged",
+    "label",
+    "flags",
+    "nat-to",
+    "rdr-to",
+    "binat-to",
+    "route-to",
+    "reply-to",
+    "dup-to",
+    "set",
+    "scrub",
+    "queue",
+    "rtable",
+    "quick",
+    "log",
+    "allow-opts",
+    "icmp-type",
+    "icmp6-type",
+    "user",
+    "group",
+    "os",
+    "probability",
 ];
 
 impl Pool {
