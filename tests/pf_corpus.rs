@@ -149,11 +149,13 @@ fn packet(random: &mut Random, edges: &Edges) -> Value {
         1 => 6,
         _ => [17, 1, 58, 50][random.next() % 4],
     };
-    let mut port = || random.of(&edges.ports).copied().filter(|_| true).unwrap_or(random.next() as u16);
+    let mut port = || random.of(&edges.ports).copied().unwrap_or(random.next() as u16);
     let (sport, dport) = (port(), port());
-    let flags = ["S", "S", "S", "A", "SA", "SF", ""][random.next() % 7];
+    let flags = ["S", "S", "S", "A", "SA", "SF", "F"][random.next() % 7];
+    let icmp_type = [0, 3, 8, 128, 1][random.next() % 5];
+    let icmp_code = random.next() % 3;
     let mut p = json!({"hook": hook, "src": src, "dst": dst, "proto": proto, "sport": sport, "dport": dport, "tcp_flags": flags,
-        "icmp_type": [0, 3, 8, 128, 1][random.next() % 5], "icmp_code": random.next() % 3});
+        "icmp_type": icmp_type, "icmp_code": icmp_code});
     if hook != "output" {
         p["iif"] = json!(interface(random));
     }
