@@ -414,6 +414,10 @@ fn conditions_that_are_not_modelled_leave_the_answer_open() {
     tcp("block in\npass in proto tcp divert-to 127.0.0.1 port 8080\n", &[(22, "unknown")]);
     tcp("block in\npass in inet af-to inet6 from 2001:db8::1\n", &[(22, "unknown")]);
     tcp("pass in quick received-on em1\nblock in\n", &[(22, "drop")]);
+    // What is refused or undefined never stands for everything or nothing.
+    tcp("block in\npass in from { }\n", &[(22, "unknown")]);
+    tcp("block in\npass in on $if0\n", &[(22, "unknown")]);
+    tcp("pass in quick divert-to 127.0.0.1 port 1\nmatch in inet rdr-to 10.0.0.1\nblock in\n", &[(22, "unknown")]);
 }
 
 #[test]

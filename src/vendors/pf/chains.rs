@@ -206,7 +206,7 @@ impl Lowering<'_, '_> {
             // Later base chains would ask again.
             let more = last_translation.is_some_and(|t| t > i);
             let decide = |mut rule: Rule, register: &mut bool| {
-                if more && matches!(rule.action, Action::Accept | Action::Nat(_)) {
+                if more && matches!(rule.action, Action::Accept | Action::Nat(_) | Action::Opaque(_)) {
                     rule.effects.push(Effect::Set(Field::CtMark, DECIDED));
                     *register = true;
                 }

@@ -149,7 +149,7 @@ const CLONERS: &[&str] = &[
 /// The interfaces of a name: one, a driver's, or those of a group. Who is in a group only the running system knows: the name is taken for that of
 /// an interface (they can be renamed, ifconfig(8)), and whatever else is in the group is in a set that `ifconfig` beside it defines.
 pub(super) fn interface(name: &str, direction: Direction, span: Span) -> Match {
-    if name.ends_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
+    if !name.starts_with('$') && name.ends_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
         return Match::Interface(direction, NamePattern::exact(name));
     }
     if name == "any" {

@@ -126,7 +126,7 @@ impl Parser<'_, '_> {
                     self.pos += 1;
                     depth -= 1;
                     if depth == 0 {
-                        return Ok(out);
+                        return if out.is_empty() { Err((open.to(self.before()), "this list is empty".into())) } else { Ok(out) };
                     }
                 }
                 _ => out.push(element(self)?),
@@ -395,6 +395,8 @@ impl Parser<'_, '_> {
                     self.pos += 1;
                     table.files.push(self.string("the name of a file")?);
                 }
+                // Only tables may be empty.
+                Some(Tok::Punct("{")) if matches!(self.peek_at(1), Some(Tok::Punct("}"))) => self.pos += 2,
                 Some(Tok::Punct("{")) => {
                     let entries = self.list(Self::place);
                     match entries {
