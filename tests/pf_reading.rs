@@ -694,7 +694,8 @@ fn random_rulesets_treat_every_packet_as_a_reading_rule_by_rule_does() {
                 continue;
             }
             assert_eq!(walked.verdict.passes(), passes, "case {case}: {src} {dst} {port}\n{text}");
-            if passes {
+            // Where an open condition decides between two translations, the walk shows one of them.
+            if passes && analysis.space.condition_count() == 0 {
                 let dst = 0x0a00_0100 + u128::from(rdr.unwrap_or(toyed.dst));
                 assert_eq!(walked.became.field(Field::Dst), dst, "case {case}: {src} {dst} {port}\n{text}");
             }
