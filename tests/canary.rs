@@ -133,6 +133,17 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.body("pkcs12"),
         ),
     );
+    write(
+        root,
+        "pf-edge/pf.conf",
+        &format!(
+            "# password: {}\nset skip on lo0\nnat on em0 inet from 10.0.0.0/8 to any -> 192.0.2.0/28 source-hash {} sticky-address\n\
+             nat on em1 inet from 10.0.0.0/8 to any -> 192.0.2.16/28 source-hash \"{}\"\nblock in all\npass in bogus proto tcp to port 22\n",
+            m.word("pf comment"),
+            m.word("source hash"),
+            m.word("quoted hash"),
+        ),
+    );
     // Inline blocks that never end, and are not known.
     write(
         root,

@@ -150,7 +150,7 @@ fn with_files(world: &World<'_>, mut finding: Finding, device: &Device) -> Findi
 
 fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) -> Option<Finding> {
     let Some(device) = device else { return Some(nothing_read(person)) };
-    let guards = |b: &&BaseChain| !b.nat && b.hook == Hook::Input;
+    let guards = |b: &&BaseChain| b.guards(Hook::Input);
     let stops = |b: &BaseChain| {
         let chain = device.chain(b.chain);
         chain.rules.iter().any(|r| r.enabled) || !matches!(b.policy.action, PolicyAction::Accept)

@@ -91,7 +91,7 @@ fn forwards(device: &Device, out: &mut Outcome) {
 /// Which chains packets of these hooks can reach, through whatever jumps. Chains that only translate addresses are left out.
 fn reached_from(device: &Device, hooks: &[Hook]) -> Vec<bool> {
     let mut reached = vec![false; device.chains.len()];
-    let mut open: Vec<ChainId> = device.base_chains.iter().filter(|b| hooks.contains(&b.hook) && !b.nat).map(|b| b.chain).collect();
+    let mut open: Vec<ChainId> = device.base_chains.iter().filter(|b| hooks.iter().any(|h| b.guards(*h))).map(|b| b.chain).collect();
     while let Some(id) = open.pop() {
         let Some(slot) = reached.get_mut(id.0 as usize).filter(|r| !**r) else { continue };
         *slot = true;

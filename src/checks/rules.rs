@@ -189,7 +189,7 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     let hooked: BTreeSet<ChainId> = device
         .base_chains
         .iter()
-        .filter(|b| !b.nat && matches!(b.hook, crate::model::Hook::Input | crate::model::Hook::Forward))
+        .filter(|b| b.guards(crate::model::Hook::Input) || b.guards(crate::model::Hook::Forward))
         .map(|b| b.chain)
         .collect();
     for id in hooked {

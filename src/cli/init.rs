@@ -106,7 +106,7 @@ fn draft(devices: &[Device]) -> String {
     }
     zones.remove("internet");
     let is_client = |d: &Device| d.tunnels.iter().any(|t| t.role == TunnelRole::Client);
-    let forwards = |d: &Device| d.base_chains.iter().any(|b| b.hook == Hook::Forward);
+    let forwards = |d: &Device| d.base_chains.iter().any(|b| b.guards(Hook::Forward));
     let (workers, rest): (Vec<&Device>, Vec<&Device>) = devices.iter().partition(|d| is_client(d));
     let firewalls: Vec<&Device> = rest.iter().copied().filter(|d| d.has_filter() && forwards(d)).collect();
 

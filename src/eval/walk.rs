@@ -184,6 +184,7 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn packet_through(&mut self, bases: &[&BaseChain], way: Way) -> Result<Walked, Stop> {
         let mut filter: Option<Line> = None;
+        let no_own = !bases.iter().any(|b| !b.nat && b.hook == way.hook());
         for base in bases {
             if !self.enters(base) {
                 continue;
@@ -220,9 +221,9 @@ impl Walker<'_> {
                 }
             };
             // The line to name is the one that let the packet through the filter of its hook: an accepting rule rather than a
-            // policy, and no NAT chain.
+            // policy, and no NAT chain. Where nothing hangs on that hook, rules decide on arrival and departure.
             let explicit = self.path.len() > before && decided.is_some_and(|d| d.rule.is_some());
-            if !base.nat && base.hook == way.hook() && (explicit || filter.is_none_or(|f| f.rule.is_none())) {
+            if !base.nat && (base.hook == way.hook() || no_own) && (explicit || filter.is_none_or(|f| f.rule.is_none())) {
                 filter = decided;
             }
         }

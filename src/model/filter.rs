@@ -74,6 +74,20 @@ pub struct BaseChain {
     pub devices: Vec<NamePattern>,
 }
 
+impl BaseChain {
+    /// Whether it decides about packets of a hook: it hangs there, or it filters on arrival or departure, as pf does (priority 0 or more; what
+    /// comes before that, Linux' tables raw and mangle, only prepares), and packets of the hook pass it.
+    pub fn guards(&self, hook: Hook) -> bool {
+        let beside = match hook {
+            Hook::Input => self.hook == Hook::Prerouting,
+            Hook::Forward => matches!(self.hook, Hook::Prerouting | Hook::Postrouting),
+            Hook::Output => self.hook == Hook::Postrouting,
+            _ => false,
+        };
+        !self.nat && (self.hook == hook || (beside && self.priority >= 0))
+    }
+}
+
 /// What happens at the end of a base chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {

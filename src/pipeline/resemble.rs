@@ -83,7 +83,11 @@ static LOOKS: &[Look] = &[
     },
     Look { name: "Junos", id: None, starts: &["set security ", "set firewall ", "set interfaces ", "security {", "firewall {"] },
     Look { name: "RouterOS", id: None, starts: &["/ip firewall", "/ipv6 firewall", "/interface ", "add action="] },
-    Look { name: "pf", id: None, starts: &["pass in", "pass out", "block in", "block drop", "block return", "set skip on", "scrub in"] },
+    Look {
+        name: "pf",
+        id: Some("pf"),
+        starts: &["pass in", "pass out", "block in", "block drop", "block return", "set skip on", "scrub in"],
+    },
     Look { name: "OPNsense or pfSense", id: None, starts: &["<opnsense>", "<pfsense>"] },
     Look {
         name: "OpenWrt UCI",

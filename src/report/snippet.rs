@@ -108,6 +108,9 @@ static NET: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 
+/// Words of pf.conf(5) that follow `pass`.
+const RULE_WORDS: &[&str] = &["in", "out", "quick", "log", "on", "inet", "inet6", "proto", "all", "from", "to"];
+
 fn net(text: &str, marks: &mut [usize]) -> String {
     let mut hits: Vec<(usize, usize)> = Vec::new();
     for regex in NET.iter() {
@@ -115,7 +118,10 @@ fn net(text: &str, marks: &mut [usize]) -> String {
             let Some(hit) = found.get(1).or_else(|| found.get(0)) else { continue };
             // `<secret 3>` is no secret, neither as a value nor as a word before one.
             let label = found.get(0).is_some_and(|all| text[..all.start()].ends_with('<'));
-            if !hit.as_str().starts_with('<') && !label {
+            // `pass in quick on em0` of pf is no password either.
+            let whole = found.get(0).map_or("", |all| all.as_str());
+            let rule = whole.split_once([' ', '\t']).is_some_and(|(w, rest)| w == "pass" && RULE_WORDS.contains(&rest.trim()));
+            if !hit.as_str().starts_with('<') && !label && !rule {
                 hits.push((hit.start(), hit.end()));
             }
         }

@@ -6,6 +6,7 @@
 mod fortios;
 mod netfilter;
 mod openvpn;
+mod pf;
 mod reader;
 mod wireguard;
 
@@ -19,6 +20,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
     &fortios::FORTIOS,
+    &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IPSET,
@@ -27,6 +29,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
+    &pf::PF,
     &netfilter::SYSCTL,
     &wireguard::WIREGUARD,
 ];
