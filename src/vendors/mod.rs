@@ -5,6 +5,7 @@
 
 mod netfilter;
 mod openvpn;
+mod openwrt;
 mod reader;
 mod wireguard;
 
@@ -22,6 +23,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
+    &openwrt::OPENWRT,
     &netfilter::SYSCTL,
     &wireguard::WIREGUARD,
 ];
