@@ -78,6 +78,16 @@ const PUBLIC: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 fn fixtures(root: &Path, m: &mut Marks) {
     write(
         root,
+        "router/etc/config/network",
+        &format!(
+            "config interface 'lan'\n\toption proto 'static'\n\toption ipaddr '192.168.1.1/24'\nconfig interface 'wan'\n\toption proto 'pppoe'\n\toption username 'u'\n\toption password '{}'\nconfig interface 'wg0'\n\toption proto 'wireguard'\n\toption private_key '{}'\n\tlist addresses '10.0.0.1/24'\nconfig wireguard_wg0\n\toption public_key '{PUBLIC}'\n\toption preshared_key '{}'\n",
+            m.word("openwrt pppoe"),
+            m.key("openwrt private key"),
+            m.key("openwrt preshared key"),
+        ),
+    );
+    write(
+        root,
         "gateway/wg0.conf",
         &format!(
             "# PrivateKey = {}\n[Interface]\nAddress = 10.9.0.1/24\nListenPort = 51820\nPrivateKey = {} # old: {}\n\

@@ -440,19 +440,20 @@ impl Space {
         let mut tracked = Some(cube.clone());
         if family == Family::V6 {
             let types = untracked_types();
-            out.extend(with(cube.clone(), Field::Icmp, &types).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::UNTRACKED))));
+            let never = with(cube.clone(), Field::Icmp, &types).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::UNTRACKED)));
+            out.extend(never.and_then(|c| if self.is_matched(Field::CtNat) { with(c, Field::CtNat, &Ranges::single(0)) } else { Some(c) }));
             tracked = with(cube.clone(), Field::Icmp, &types.complement(Field::Icmp.max(family)));
         }
         let Some(tracked) = tracked else { return out };
-        out.extend(with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::INVALID)));
+        out.extend(with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::RELATED)));
+        // An invalid packet belongs to no connection, so to none that was translated (`nf_ct_get` gives none).
+        let untranslated = |c: Cube| if self.is_matched(Field::CtNat) { with(c, Field::CtNat, &Ranges::single(0)) } else { Some(c) };
+        out.extend(with(tracked.clone(), Field::Ct, &Ranges::single(ct::INVALID)).and_then(untranslated));
         let mut new = with(tracked, Field::Ct, &Ranges::single(ct::NEW));
         for (field, set) in opens(family) {
             new = new.and_then(|c| with(c, field, &set));
         }
-        if self.is_matched(Field::CtNat) {
-            new = new.and_then(|c| with(c, Field::CtNat, &Ranges::single(0)));
-        }
-        out.extend(new);
+        out.extend(new.and_then(untranslated));
         out
     }
 

@@ -98,7 +98,8 @@ fn home(folder: &Path, estate: &BTreeSet<String>) -> PathBuf {
         let of_openvpn = matches!(name.to_str(), Some("server" | "client")) && parent.file_name().is_some_and(|n| n == "openvpn");
         let of_firewalld =
             name.to_str().is_some_and(|n| FIREWALLD_FOLDERS.contains(&n)) && parent.file_name().is_some_and(|n| n == "firewalld");
-        let system = name.to_str().is_some_and(|n| SYSTEM_FOLDERS.contains(&n)) || of_openvpn || of_firewalld;
+        let of_openwrt = name == "config" && parent.file_name().is_some_and(|n| n == "etc");
+        let system = of_openwrt || name.to_str().is_some_and(|n| SYSTEM_FOLDERS.contains(&n)) || of_openvpn || of_firewalld;
         if !system || parent.file_name().is_none() {
             break;
         }

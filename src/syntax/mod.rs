@@ -1,3 +1,4 @@
 //! Reading tools that several formats share. They know text and spans, and nothing of firewalls.
 
+pub mod wireguard;
 pub mod xml;

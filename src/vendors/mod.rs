@@ -6,6 +6,7 @@
 mod fortios;
 mod netfilter;
 mod openvpn;
+mod openwrt;
 mod pf;
 mod reader;
 mod wireguard;
@@ -29,6 +30,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
+    &openwrt::OPENWRT,
     &pf::PF,
     &netfilter::SYSCTL,
     &wireguard::WIREGUARD,
