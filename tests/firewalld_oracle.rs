@@ -319,7 +319,7 @@ fn firewalld_makes_a_ruleset_of_the_same_packets() {
             wrong += &format!("{}: firewalld did not take it: {said}\n", intent.name);
             continue;
         }
-        let (ours, notes) = device(&[host.clone()]);
+        let (ours, notes) = device(std::slice::from_ref(&host));
         let mut compare = |name: &str, ours: &Device, what: &str, theirs: &Device| {
             let (found, compared, left_out) = equal_sets::differences((name, ours), ("the ruleset", theirs));
             pairs += compared;

@@ -158,10 +158,8 @@ pub(super) fn network(text: &str) -> Option<(Family, u128, u128)> {
         None => {
             bits?;
             let mut bytes = [0u8; 4];
-            let mut count = 0;
-            for part in addr.split('.') {
-                *bytes.get_mut(count)? = part.parse().ok()?;
-                count += 1;
+            for (i, part) in addr.split('.').enumerate() {
+                *bytes.get_mut(i)? = part.parse().ok()?;
             }
             (Family::V4, u128::from(u32::from_be_bytes(bytes)))
         }
