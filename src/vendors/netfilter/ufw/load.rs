@@ -88,7 +88,12 @@ pub(super) fn load<'a>(reader: &mut Reader<'a>, parts: &Parts<'a>, settings: &Se
                 let span = settings.get("IPV6").map_or(anchor, |(_, s)| s);
                 unwanted(reader, parts, span);
             }
-            (Family::V6, None) if !parts.has(true) => continue,
+            // Filtered by default policies that nobody shows, or, with IPV6=no, dropped.
+            (Family::V6, None) if !parts.has(true) => {
+                let chain = |(_, chain, _): &(&str, &str, &str)| Step::Chain((*chain).to_owned(), Some(PolicyAction::Unknown), anchor);
+                restore(reader, family, &DIRECTIONS.iter().map(chain).collect::<Vec<_>>());
+                continue;
+            }
             _ => build(reader, parts, settings, family, anchor),
         }
         if enabled.is_none() || (family == Family::V6 && six.is_none()) {

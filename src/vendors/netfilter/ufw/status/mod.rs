@@ -126,7 +126,11 @@ fn read(reader: &mut Reader<'_>) {
     }
     for family in Family::BOTH {
         if family == Family::V4 || six.is_some() {
-            put(&mut parts, chosen, &profiles, family, anchor);
+            if let Some(span) = put(&mut parts, chosen, &profiles, family, anchor) {
+                let text =
+                    format!("the rules up to here become more than {MAX_RULES}: from here on they are taken to be able to do anything");
+                reader.incomplete(span, LineState::Unsupported, text);
+            }
         }
     }
     let said = settings.get("ENABLED").is_some();
@@ -171,12 +175,21 @@ fn say(reader: &mut Reader<'_>, chosen: &Listing<'_>, profiles: &Profiles<'_>, s
     }
 }
 
-/// The parts of one family.
-fn put<'a>(parts: &mut Parts<'a>, listing: &Listing<'_>, profiles: &Profiles<'_>, family: Family, anchor: Span) {
+/// So many rules of iptables are made of one listing for each family. (Profiles with many ports make many of one.)
+const MAX_RULES: usize = 200_000;
+
+/// The parts of one family. Returns where there were too many rules.
+fn put<'a>(parts: &mut Parts<'a>, listing: &Listing<'_>, profiles: &Profiles<'_>, family: Family, anchor: Span) -> Option<Span> {
     let six = family == Family::V6;
     let ufw = if six { "ufw6" } else { "ufw" };
     let mut user: Vec<Step<'a>> = Vec::new();
+    let mut cut = None;
     for (line, span) in &listing.lines {
+        if user.len() > MAX_RULES {
+            user.extend(anything("which is one too many", six, *span));
+            cut = Some(*span);
+            break;
+        }
         match line {
             Line::Rule(rule) if rule.family.is_none_or(|f| f == family) => user.extend(rule.steps(six, profiles, *span)),
             Line::Rule(_) => {}
@@ -191,4 +204,5 @@ fn put<'a>(parts: &mut Parts<'a>, listing: &Listing<'_>, profiles: &Profiles<'_>
     parts.put_built(Stage::Before, six, shipped::before(six, anchor));
     parts.put_built(Stage::After, six, after.into());
     parts.put_built(Stage::User, six, user);
+    cut
 }

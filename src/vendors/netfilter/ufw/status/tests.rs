@@ -80,7 +80,8 @@ fn without_verbose_the_policies_are_not_known() {
     let reading = read_all(&[text], &[]);
     assert!(reading.device.base_chains.iter().all(|b| b.policy.action == PolicyAction::Unknown));
     assert!(reading.notes.iter().any(|n| n.text.contains("default policies are not shown")), "{:?}", reading.notes);
-    assert!(reading.device.base_chains.iter().all(|b| b.families == [Family::V4]), "nothing is said of IPv6");
+    let six = rules(&reading.device, "ip6 filter/INPUT");
+    assert!(six.is_empty() && reading.device.base_chains.len() == 6, "nothing is known of IPv6");
 }
 
 #[test]
@@ -154,6 +155,17 @@ fn a_comment_that_speaks_of_ufw_hides_no_rule() {
     );
     let added = "Added user rules (see 'ufw status' for running firewall):\nufw allow 22/tcp comment '# ufw status'\n";
     assert_eq!(rules(&read_all(&[added], &[]).device, "filter/ufw-user-input").len(), 1);
+}
+
+#[test]
+fn too_many_rules_are_said_and_bounded() {
+    let ports: String = (1..=60).map(|p| format!("  {p}\n")).collect();
+    let row = "Many                       LIMIT       Anywhere                   (log)\n";
+    let head = "Status: active\n\nTo                         Action      From\n--                         ------      ----\n";
+    let text = format!("{head}{}", row.repeat(400));
+    let reading = read_all(&[&text, &format!("Profile: Many\nPorts:\n{ports}")], &[]);
+    assert!(reading.notes.iter().any(|n| n.incomplete), "{:?}", reading.notes.len());
+    assert!(rules(&reading.device, "filter/ufw-user-input").iter().any(|r| matches!(r.action, Action::Opaque(_))));
 }
 
 #[test]
