@@ -179,8 +179,13 @@ fn only_what_ufw_prints_is_detected() {
 
 #[test]
 fn no_prefix_and_no_flipped_byte_of_a_listing_panics() {
-    let added = "Added user rules (see 'ufw status' for running firewall):\nufw allow in on eth0 to any app 'Nginx Full' comment 'x'\nufw route deny from 2001:db8::/32 to any port 1,2:3 proto tcp\n";
-    for text in [VERBOSE, added, "Profile: a b\nPorts:\n  1,2:3/tcp\n  any/udp\n"] {
+    let fixtures = [
+        include_str!("../../../../../tests/fixtures/ufw-status/mail/status.txt"),
+        include_str!("../../../../../tests/fixtures/ufw-status/kiosk/added.txt"),
+        include_str!("../../../../../tests/fixtures/ufw-status/kiosk/numbered.txt"),
+        "Profile: a b\nPorts:\n  1,2:3/tcp\n  any/udp\n",
+    ];
+    for text in fixtures {
         for at in 0..text.len() {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] ^= 0x15;
