@@ -13,7 +13,7 @@ use super::{Inventory, Options, guarded, in_pool, walk};
 use crate::diag::{FileReport, Incomplete, LineState, Note};
 use crate::model::Device;
 use crate::source::{Encoding, FileId, SourceFile, Sources, Span};
-use crate::vendors::{self, Format, Reader, Reading};
+use crate::vendors::{self, EvidenceFn, Format, Reader, Reading};
 
 /// Reads everything at `paths` (files, folders, `-` for standard input). The result does not depend on their order, nor on the number
 /// of threads. What could not be read is said in [`Inventory::incomplete`].
@@ -268,7 +268,7 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
 }
 
 /// For a format of which all files of a device are read as one: what there is only one of.
-fn only(format: &Format) -> Option<fn(&SourceFile) -> Option<&'static str>> {
+fn only(format: &Format) -> Option<EvidenceFn> {
     vendors::TOGETHER.iter().find(|(id, _)| *id == format.id).map(|(_, f)| *f)
 }
 

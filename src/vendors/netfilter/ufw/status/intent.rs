@@ -75,6 +75,9 @@ pub(super) struct Intent<'a> {
 /// One piece of a profile's ports: `80,443` and `tcp`. `None`: any.
 pub(super) type Ports<'a> = (Option<&'a str>, Option<&'a str>);
 
+/// Protocol, destination ports, source ports.
+type Variant<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
 /// The profiles that a device shows, by name; `None` where their ports could not be read.
 pub(super) type Profiles<'a> = BTreeMap<&'a str, Option<Vec<Ports<'a>>>>;
 
@@ -121,8 +124,8 @@ pub(super) fn is_interface(text: &str) -> bool {
 }
 
 impl<'a> Intent<'a> {
-    /// Protocol, destination ports, source ports: of each of the rules that it is.
-    fn variants(&self, profiles: &Profiles<'a>) -> (Vec<(Option<&'a str>, Option<&'a str>, Option<&'a str>)>, Known) {
+    /// The rules that it is, and where their ports come from.
+    fn variants(&self, profiles: &Profiles<'a>) -> (Vec<Variant<'a>>, Known) {
         let plain = (self.protocol, self.to.ports, self.from.ports);
         let (app, is_to) = match (self.to.app, self.from.app) {
             (None, None) => return (vec![plain], Known::Shown),

@@ -125,12 +125,11 @@ fn read(reader: &mut Reader<'_>) {
         say(reader, chosen, &profiles, &settings, forward_off, anchor);
     }
     for family in Family::BOTH {
-        if family == Family::V4 || six.is_some() {
-            if let Some(span) = put(&mut parts, chosen, &profiles, family, anchor) {
-                let text =
-                    format!("the rules up to here become more than {MAX_RULES}: from here on they are taken to be able to do anything");
-                reader.incomplete(span, LineState::Unsupported, text);
-            }
+        let shown = family == Family::V4 || six.is_some();
+        let cut = if shown { put(&mut parts, chosen, &profiles, family, anchor) } else { None };
+        if let Some(span) = cut {
+            let text = format!("the rules up to here become more than {MAX_RULES}: from here on they are taken to be able to do anything");
+            reader.incomplete(span, LineState::Unsupported, text);
         }
     }
     let said = settings.get("ENABLED").is_some();
