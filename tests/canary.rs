@@ -318,8 +318,9 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
     ];
     let mut leaks = String::new();
     for file in files {
-        for format in ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route", "fortios"]
-        {
+        let formats =
+            ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route", "fortios"];
+        for format in formats.into_iter().chain(["ufw", "ufw-status"]) {
             let named = format!("{file}={format}");
             let (text, _) = run(root, &["annotate", file, "--format-of", &named]);
             if let Some((mark, part)) = marks.leak(&text) {

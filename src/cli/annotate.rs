@@ -66,11 +66,15 @@ fn fates(inventory: &Inventory) -> BTreeMap<FileId, BTreeMap<usize, String>> {
                     Some(s) => format!("{}:{}", inventory.sources.get(s.file).path, inventory.sources.get(s.file).place(s.start).line),
                     None => analysis.line_words(*l),
                 });
-                shown.collect::<Vec<_>>().join(", ")
+                let mut shown: Vec<String> = shown.collect();
+                // One line may be several rules.
+                shown.dedup();
+                shown.join(", ")
             };
             let text = match fate {
                 Fate::Live => continue,
                 Fate::Shadowed(by) => format!("never applies: its packets are taken by {}", names(by)),
+                Fate::Redundant(by) if by.is_empty() => "changes nothing: without it the end of the chain would do the same".into(),
                 Fate::Redundant(by) => format!("changes nothing: without it {} would do the same", names(by)),
                 Fate::Empty => "never applies: no packet can match it here".into(),
                 Fate::Uncalled => "never applies: nothing calls its chain".into(),

@@ -3,7 +3,7 @@
 //! 1. **The home of a file** is its folder; or the next folder above that the baseline's estate names; else the first folder above that is
 //!    not one of the usual system folders (`etc`, `wireguard`, `openvpn` …). So `edge-fw/etc/wireguard/wg0.conf` is of `edge-fw`.
 //! 2. **A home is one device**, named like it, if its firewall files do not contradict each other: no two files of one format filter the
-//!    same address family (one nftables file, one `iptables-save`, one `ip6tables-save` …). VPN files and companions (`ip addr`, `ipset
+//!    same address family, and no file of ufw is there twice (one nftables file, one `iptables-save`, one `ip6tables-save` …). VPN files and companions (`ip addr`, `ipset
 //!    save` …) join it. A home without firewall files is one device if it has one VPN file, a companion, only files with the usual names
 //!    of tunnels (`wg0.conf`, `server.conf` …), or a name that the estate has.
 //! 3. **Otherwise it is a flat folder of many exports**: each firewall file is a device named by its stem (`branch.v4` and `branch.v6` are
@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub role: Role,
     /// The families that it filters.
     pub families: BTreeSet<Family>,
+    /// For files that are read together: what there is only one of in a device.
+    pub only: Option<&'static str>,
 }
 
 /// A device: its name, and its files by index, in order.
@@ -82,6 +84,9 @@ const SYSTEM_FOLDERS: &[&str] = &[
     "firewalld",
     "usr",
     "lib",
+    "default",
+    "ufw",
+    "applications.d",
 ];
 
 /// Folders below that of firewalld.
@@ -120,7 +125,12 @@ fn is_one_device(members: &[Member], files: &[usize], known: bool) -> bool {
 fn contradict<'a>(files: impl Iterator<Item = &'a Member>) -> bool {
     let mut seen = BTreeSet::new();
     // Text and JSON of one firewall are two exports of the same thing.
-    files.flat_map(|m| m.families.iter().map(|f| (m.format.trim_end_matches("-json"), *f))).any(|key| !seen.insert(key))
+    let keys = |m: &'a Member| {
+        let format = m.format.trim_end_matches("-json");
+        let families = m.families.iter().map(move |f| (format, Some(*f), None));
+        families.chain(m.only.map(|o| (format, None, Some(o))))
+    };
+    files.flat_map(keys).any(|key| !seen.insert(key))
 }
 
 /// Whether a VPN file bears a name that says nothing of its host: an interface, a role, or a client's file in `ccd`.
@@ -242,7 +252,7 @@ mod tests {
     fn file(path: &str, format: &'static str, families: &[Family]) -> Member {
         let path = Path::new(path);
         let role = match format {
-            "iptables" | "nftables" | "nftables-json" => Role::Firewall,
+            "iptables" | "nftables" | "nftables-json" | "ufw" => Role::Firewall,
             "wireguard" | "openvpn" => Role::Vpn,
             _ => Role::Companion,
         };
@@ -253,6 +263,7 @@ mod tests {
             format,
             role,
             families: families.iter().copied().collect(),
+            only: None,
         }
     }
 
@@ -282,6 +293,19 @@ mod tests {
         let files = [file("/x/edge/etc/nftables.conf", "nftables", BOTH), file("/x/edge/etc/openvpn/server/server.conf", "openvpn", &[])];
         assert_eq!(names(&files, &[]), [("edge".to_owned(), vec![0, 1])]);
         assert_eq!(names(&[file("/etc/nftables.conf", "nftables", BOTH)], &[]), [("etc".to_owned(), vec![0])]);
+    }
+
+    #[test]
+    fn the_files_of_ufw_are_one_device_and_those_of_two_hosts_are_two() {
+        let ufw = |path: &str, only| Member { only, ..file(path, "ufw", &[]) };
+        let files = [
+            ufw("/x/anna/etc/default/ufw", Some("default/ufw")),
+            ufw("/x/anna/etc/ufw/user.rules", Some("user.rules")),
+            ufw("/x/anna/etc/ufw/applications.d/web", None),
+        ];
+        assert_eq!(names(&files, &[]), [("anna".to_owned(), vec![0, 1, 2])]);
+        let files = [ufw("/x/anna.rules", Some("user.rules")), ufw("/x/ben.rules", Some("user.rules"))];
+        assert_eq!(names(&files, &[]), [("anna".to_owned(), vec![0]), ("ben".to_owned(), vec![1])]);
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::detect::Kind;
-use super::group::{self, Member};
+use super::group::{self, Group, Member};
 use super::includes::{self, Includes};
 use super::load::{self, INTERNAL, Loaded};
 use super::{Inventory, Options, guarded, in_pool, walk};
 use crate::diag::{FileReport, Incomplete, LineState, Note};
 use crate::model::Device;
 use crate::source::{Encoding, FileId, SourceFile, Sources, Span};
-use crate::vendors::{Format, Reader, Reading};
+use crate::vendors::{self, EvidenceFn, Format, Reader, Reading};
 
 /// Reads everything at `paths` (files, folders, `-` for standard input). The result does not depend on their order, nor on the number
 /// of threads. What could not be read is said in [`Inventory::incomplete`].
@@ -155,6 +155,16 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         .par_iter()
         .map(|&i| {
             let (file, format) = (sources.get(FileId(i as u32)), rest[i].1?);
+            if only(format).is_some() {
+                // Read when it is known which files are of one device.
+                return Some(Reading {
+                    device: Device::default(),
+                    notes: vec![],
+                    lines: BTreeMap::new(),
+                    secrets: vec![],
+                    included: vec![],
+                });
+            }
             guarded(|| read_one(file, format, &sources, resolved, options))
         })
         .collect();
@@ -177,7 +187,8 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         let found = &rest[i].0.found;
         let families = reading.device.base_chains.iter().flat_map(|b| b.families.iter().copied()).collect();
         let name = found.display.rsplit('/').next().unwrap_or("").to_owned();
-        members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families });
+        let only = only(format).and_then(|f| f(file));
+        members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families, only });
         let mut all = vec![file.id];
         all.extend(reading.included.iter().copied().filter(|id| *id != file.id));
         for id in &all {
@@ -190,6 +201,22 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         take_lines(lines, &mut reports);
         for note in notes {
             reports[note.span.file.0 as usize].notes.push(note);
+        }
+    }
+    let (groups, homeless) = group::group(&members, &options.estate);
+    for group in &groups {
+        for (first, reading) in read_together(group, &members, &pieces, &ids, (&sources, resolved, options)) {
+            let Some(reading) = reading else {
+                let path = sources.get(ids[first][0]).path.clone();
+                inventory.incomplete.push(Incomplete { path, span: None, text: INTERNAL.into() });
+                continue;
+            };
+            pieces[first] = Some(reading.device);
+            inventory.secrets.extend(reading.secrets);
+            take_lines(reading.lines, &mut reports);
+            for note in reading.notes {
+                reports[note.span.file.0 as usize].notes.push(note);
+            }
         }
     }
     // A file that is included where nobody reads it to the end (after a note, say) has no states of its own.
@@ -207,7 +234,6 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         report.notes.dedup();
         complain(file, report, known.get(&file.id).map_or(&[], Vec::as_slice), &mut inventory.incomplete);
     }
-    let (groups, homeless) = group::group(&members, &options.estate);
     for i in homeless {
         let path = sources.get(ids[i][0]).path.clone();
         let text = format!(
@@ -239,6 +265,47 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
     }
     inventory.files = reports;
     inventory.sources = sources;
+}
+
+/// For a format of which all files of a device are read as one: what there is only one of.
+fn only(format: &Format) -> Option<EvidenceFn> {
+    vendors::TOGETHER.iter().find(|(id, _)| *id == format.id).map(|(_, f)| *f)
+}
+
+/// Reads the files of a group that are read together. What comes of them stands in the place of the first one of each format.
+fn read_together(
+    group: &Group,
+    members: &[Member],
+    pieces: &[Option<Device>],
+    ids: &[Vec<FileId>],
+    (sources, resolved, options): (&Sources, &Resolved, &Options),
+) -> Vec<(usize, Option<Reading>)> {
+    let mut by_format: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
+    let mut dumped = BTreeSet::new();
+    for &i in &group.members {
+        let Some(format) = vendors::format(members[i].format) else { continue };
+        match only(format) {
+            Some(_) => by_format.entry(format.id).or_default().push(i),
+            None => dumped.extend(pieces[i].iter().flat_map(vendors::dumped)),
+        }
+    }
+    let mut out = Vec::new();
+    for (id, files) in by_format {
+        let (Some(format), Some(&first)) = (vendors::format(id), files.first()) else { continue };
+        let files: Vec<&SourceFile> = files.iter().map(|&i| sources.get(ids[i][0])).collect();
+        let reading = guarded(|| {
+            let get = |id: FileId| sources.get(id);
+            let resolve = |id: FileId, pattern: &str| resolved.get(&(id, pattern.to_owned())).cloned().unwrap_or_default();
+            let mut reader = Reader::new(files[0], &options.limits, &get, &resolve);
+            reader.beside = files[1..].to_vec();
+            reader.dumped = dumped.iter().copied().collect();
+            (format.read)(&mut reader);
+            reader.finish()
+        });
+        dumped.extend(reading.iter().flat_map(|r| vendors::dumped(&r.device)));
+        out.push((first, reading));
+    }
+    out
 }
 
 fn read_one(file: &SourceFile, format: &'static Format, sources: &Sources, resolved: &Resolved, options: &Options) -> Reading {

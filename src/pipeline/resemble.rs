@@ -56,6 +56,25 @@ static LOOKS: &[Look] = &[
             "push \"",
         ],
     },
+    Look {
+        name: "a shell script that calls ufw (export what `ufw status verbose` prints, or /etc/ufw and /etc/default/ufw)",
+        id: None,
+        starts: &["ufw allow ", "ufw deny ", "ufw reject ", "ufw limit ", "ufw route ", "ufw default ", "sudo ufw "],
+    },
+    Look {
+        name: "what `ufw status` prints",
+        id: Some("ufw-status"),
+        starts: &[
+            "Status: active",
+            "Logging: o",
+            "Default: deny (",
+            "Default: allow (",
+            "Default: reject (",
+            "New profiles: ",
+            "To                         Action",
+            "--                         ------",
+        ],
+    },
     Look { name: "ipset save", id: Some("ipset"), starts: &["create ", "add "] },
     Look {
         name: "a shell script that calls iptables",

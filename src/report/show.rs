@@ -34,8 +34,10 @@ pub fn text(devices: &[Device], lines: &Lines<'_>) -> String {
         for chain in &device.chains {
             let _ = writeln!(out, "  chain {} ({})", Untrusted(&chain.name), counted(chain.rules.len(), "rule", "rules"));
             for rule in &chain.rules {
-                let _ =
-                    writeln!(out, "    {:<28} {}", Untrusted(&action(device, &rule.action)).to_string(), lines.line(rule.span).0.trim());
+                // The line of a rule that nobody wrote is what brings it about.
+                let implied = rule.implied.map_or_else(String::new, |what| format!(" ({what})"));
+                let does = Untrusted(&action(device, &rule.action)).to_string();
+                let _ = writeln!(out, "    {does:<28} {}{implied}", lines.line(rule.span).0.trim());
             }
         }
         for set in &device.sets {

@@ -13,6 +13,8 @@ mod wireguard;
 
 pub use reader::{Confidence, Detection, Format, Reader, Reading, Role};
 
+use crate::model::Device;
+use crate::net::Family;
 use crate::source::SourceFile;
 
 /// Every format that fwproof reads, by id.
@@ -33,8 +35,32 @@ pub static FORMATS: &[&Format] = &[
     &openwrt::OPENWRT,
     &pf::PF,
     &netfilter::SYSCTL,
+    &netfilter::UFW,
+    &netfilter::UFW_STATUS,
     &wireguard::WIREGUARD,
 ];
+
+/// What there is at most one of in a device, as a key; `None` where there may be many.
+pub type EvidenceFn = fn(&SourceFile) -> Option<&'static str>;
+
+/// Formats of which all files of one device are read as one: the first is the reader's file, the others are in [`Reader::beside`].
+/// With each: which of them cannot be of one device, by a key (`None`: any may be). What an earlier format in the order of ids shows of
+/// the packet filter goes before a later one.
+pub static TOGETHER: &[(&str, EvidenceFn)] = &[("ufw", netfilter::ufw_evidence), ("ufw-status", netfilter::ufw_status_evidence)];
+
+/// The families for which a piece of a device shows the packet filter as the kernel has it, so that the sources of it would double it:
+/// it has the filter table of iptables, or (dumped through nftables) chains of ufw.
+pub fn dumped(device: &Device) -> Vec<Family> {
+    let of_iptables = |name: &str| name == "filter/INPUT" || name == "ip6 filter/INPUT";
+    let chains = device.base_chains.iter().filter(|b| device.chains.get(b.chain.0 as usize).is_some_and(|c| of_iptables(&c.name)));
+    let by_nft = |family: &str| device.chains.iter().any(|c| c.name.starts_with(&format!("{family} filter ")) && c.name.contains("/ufw"));
+    let mut families: Vec<Family> = chains.flat_map(|b| b.families.iter().copied()).collect();
+    families.extend(by_nft("ip").then_some(Family::V4));
+    families.extend(by_nft("ip6").then_some(Family::V6));
+    families.sort();
+    families.dedup();
+    families
+}
 
 /// The format of an id.
 pub fn format(id: &str) -> Option<&'static Format> {

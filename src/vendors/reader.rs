@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::{LineState, LineStates, Note};
 use crate::model::Device;
+use crate::net::Family;
 use crate::source::{FileId, Limits, SourceFile, Span};
 
 /// A configuration format: facts and functions.
@@ -67,6 +68,10 @@ pub struct Reader<'a> {
     pub limits: &'a Limits,
     /// Where the result goes.
     pub device: Device,
+    /// The other files of this format of the device, for formats that are read together ([`super::TOGETHER`]).
+    pub beside: Vec<&'a SourceFile>,
+    /// Families whose packet filter another file of the device shows as the kernel has it.
+    pub dumped: Vec<Family>,
     files: &'a dyn Fn(FileId) -> &'a SourceFile,
     resolve: &'a dyn Fn(FileId, &str) -> Vec<FileId>,
     notes: Vec<Note>,
@@ -101,7 +106,24 @@ impl<'a> Reader<'a> {
     ) -> Reader<'a> {
         let mut lines = BTreeMap::new();
         lines.insert(file.id, LineStates::new(file));
-        Reader { file, limits, device: Device::default(), files, resolve, notes: vec![], lines, secrets: vec![], included: vec![] }
+        Reader {
+            file,
+            limits,
+            device: Device::default(),
+            beside: vec![],
+            dumped: vec![],
+            files,
+            resolve,
+            notes: vec![],
+            lines,
+            secrets: vec![],
+            included: vec![],
+        }
+    }
+
+    /// A file of the run by its number.
+    pub fn text_of(&self, id: FileId) -> &'a SourceFile {
+        if id == self.file.id { self.file } else { (self.files)(id) }
     }
 
     /// A file of the run: the one to read, or one that [`Reader::include`] gave.

@@ -7,6 +7,7 @@ mod ipset;
 mod iptables;
 mod nftables;
 mod sysctl;
+mod ufw;
 
 pub use firewalld::{FIREWALLD, FIREWALLD_LIST, FIREWALLD_OBJECT};
 pub use ip_addr::IP_ADDR;
@@ -15,3 +16,4 @@ pub use ipset::IPSET;
 pub use iptables::{IPTABLES, IPTABLES_LIST};
 pub use nftables::{NFTABLES, NFTABLES_JSON};
 pub use sysctl::SYSCTL;
+pub use ufw::{UFW, UFW_STATUS, evidence as ufw_evidence, status_evidence as ufw_status_evidence};

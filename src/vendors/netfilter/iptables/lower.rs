@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::defaults::{DEFAULT_POLICY, TableKind};
 use super::rule::{ChainRef, Context, RuleReader, Shared};
-use super::statements::Table;
+use super::statements::{Table, Unknown};
 use super::tokens::{Token, split};
 use crate::diag::LineState;
 use crate::model::{Action, BaseChain, Chain, ChainId, Hook, Match, NamedSet, NatKind, Policy, Rule, Translation};
@@ -45,18 +45,29 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
             let mut chain = Chain { name: name(table, &lines.name), span: lines.span, rules: Vec::with_capacity(lines.rules.len()) };
             for line in &lines.rules {
                 words.clear();
-                match line.words.and_then(|w| table.words.get(w as usize)) {
-                    Some(list) => {
+                match (line.words.and_then(|w| table.words.get(w as usize)), &line.built) {
+                    (Some(list), _) => {
                         let (start, end) = (line.from, line.span.end as usize);
                         words.extend(list.iter().map(|w| Token { text: w.text.as_str().into(), start, end, quoted: w.value }));
                     }
-                    None => {
-                        split(&reader.file.text, line.from, line.span.end as usize, line.quoting, &mut words);
+                    (None, Some(built)) => {
+                        split(&built.words, 0, built.words.len(), line.quoting, &mut words);
+                    }
+                    (None, None) => {
+                        split(&reader.text_of(line.span.file).text, line.from, line.span.end as usize, line.quoting, &mut words);
                     }
                 }
                 let context = Context { family: table.family, table: table.kind, span: line.span, chain: &lookup };
                 let shared = Shared { conditions: &mut reader.device.conditions, ordinals: &mut ordinals, flags: &mut flags };
                 let mut lowered = RuleReader::new(&words, context, shared).read();
+                match line.built.as_ref().and_then(|b| b.unknown.as_ref()) {
+                    Some(Unknown::Match(what)) => {
+                        let id = reader.device.conditions.intern(what, line.span);
+                        lowered.matcher = Match::all(vec![lowered.matcher, Match::Opaque(id)]);
+                    }
+                    Some(Unknown::Action(what)) => lowered.action = Action::Opaque(what.clone()),
+                    None => {}
+                }
                 if line.hides_interfaces {
                     let text = format!("the interfaces of rule {} of {}, which are not shown", chain.rules.len() + 1, chain.name);
                     let hidden = Match::Opaque(reader.device.conditions.intern(&text, line.span));
@@ -66,7 +77,9 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
                     netmaps.push((first + i, chain.rules.len(), net));
                 }
                 fills.extend(lowered.fills.map(|n| (n, line.span)));
+                let implied = line.built.as_ref().and_then(|b| b.implied);
                 for (state, text) in lowered.notes {
+                    let text = implied.map_or_else(|| text.clone(), |what| format!("{what}: {text}"));
                     if lowered.refused && state == LineState::Unsupported {
                         reader.refused(line.span, text);
                     } else {
@@ -78,6 +91,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, tables: &[Table]) {
                     log: lowered.log,
                     comment: lowered.comment,
                     packets: line.packets.or(lowered.packets),
+                    implied,
                     ..Rule::new(lowered.matcher, lowered.action, line.span)
                 });
             }

@@ -21,8 +21,18 @@ mod values;
 pub(in crate::vendors::netfilter) use direct::{DirectRule, direct_chains};
 pub use listing::IPTABLES_LIST;
 
+use super::ufw;
+use crate::net::Family;
 use crate::source::SourceFile;
-use crate::vendors::{Confidence, Detection, Format, Role};
+use crate::vendors::{Confidence, Detection, Format, Reader, Role};
+
+pub(in crate::vendors::netfilter) use statements::{Built, Step, Unknown};
+
+/// Lowers what `iptables-restore --noflush` (of IPv6: `ip6tables-restore`) makes of `steps`, run one after another.
+pub(in crate::vendors::netfilter) fn restore<'a>(reader: &mut Reader<'a>, family: Family, steps: &[Step<'a>]) {
+    let tables = statements::restore(reader, family, steps);
+    lower::lower(reader, &tables);
+}
 
 /// The format.
 pub static IPTABLES: Format = Format {
@@ -63,6 +73,9 @@ fn head(file: &SourceFile) -> impl Iterator<Item = &str> {
 }
 
 fn detect(file: &SourceFile) -> Option<Detection> {
+    if ufw::is_fragment(file) {
+        return None;
+    }
     let found = |confidence, why| Some(Detection { confidence, why });
     let (mut table, mut body, mut rules, mut policies, mut commands) = (false, false, 0, 0, 0);
     for line in head(file) {

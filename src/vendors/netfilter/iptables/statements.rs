@@ -1,6 +1,7 @@
 //! First pass: lines become tables, chains and rule lines. Nothing is said yet about what a rule means.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::defaults::TableKind;
 use super::family;
@@ -8,7 +9,7 @@ use super::tokens::{Quoting, Token, split};
 use crate::diag::LineState;
 use crate::model::PolicyAction;
 use crate::net::Family;
-use crate::source::Span;
+use crate::source::{SourceFile, Span};
 use crate::vendors::Reader;
 use crate::vendors::netfilter::ipset;
 
@@ -45,7 +46,7 @@ pub(super) struct ChainLines {
 }
 
 /// A rule as written.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct RuleLine {
     /// The line or command.
     pub span: Span,
@@ -58,6 +59,95 @@ pub(super) struct RuleLine {
     pub words: Option<u32>,
     /// It may ask for interfaces that are not shown.
     pub hides_interfaces: bool,
+    /// What it is, if its words stand in no file: a program adds it.
+    pub built: Option<Built>,
+}
+
+/// A rule of the filter table that a program makes.
+#[derive(Clone)]
+pub(in crate::vendors::netfilter) struct Built {
+    /// `-A CHAIN …`
+    pub words: Arc<str>,
+    /// [`crate::model::Rule::implied`].
+    pub implied: Option<&'static str>,
+    /// What the words do not say.
+    pub unknown: Option<Unknown>,
+}
+
+/// What is not known of a rule that a program makes.
+#[derive(Clone)]
+pub(in crate::vendors::netfilter) enum Unknown {
+    /// It asks for this too.
+    Match(Arc<str>),
+    /// It does this, whatever that is.
+    Action(Arc<str>),
+}
+
+impl Built {
+    /// A rule of which all is known.
+    pub fn new(words: impl Into<Arc<str>>, implied: Option<&'static str>) -> Built {
+        Built { words: words.into(), implied, unknown: None }
+    }
+}
+
+/// One run of `iptables-restore --noflush`, or what a program adds by itself.
+#[derive(Clone)]
+pub(in crate::vendors::netfilter) enum Step<'a> {
+    /// A file in the syntax of iptables-restore. Chains that it declares are emptied, all others stay.
+    File(&'a SourceFile),
+    /// A chain of the filter table; for a built-in one with its policy.
+    Chain(String, Option<PolicyAction>, Span),
+    /// A rule of the filter table, for which the span stands.
+    Rule(Built, Span),
+}
+
+/// Runs `steps` one after another, for one family.
+pub(super) fn restore<'a>(reader: &mut Reader<'a>, family: Family, steps: &[Step<'a>]) -> Vec<Table> {
+    let mut pass = Pass::new(reader, reader_file(steps));
+    pass.fixed = Some(family);
+    for step in steps {
+        match step {
+            Step::File(file) => {
+                pass.file = file;
+                pass.current = None;
+                pass.bare = None;
+                pass.lines();
+            }
+            Step::Chain(name, policy, span) => {
+                let i = pass.table(TableKind::Filter, family);
+                let chain = pass.tables[i].chain(name, *span);
+                chain.declared = true;
+                if let Some(policy) = policy {
+                    chain.policy = Some((*policy, *span));
+                }
+            }
+            Step::Rule(built, span) => {
+                let rule = RuleLine {
+                    span: *span,
+                    from: 0,
+                    quoting: Quoting::Restore,
+                    packets: None,
+                    words: None,
+                    hides_interfaces: false,
+                    built: Some(built.clone()),
+                };
+                let name = built.words.split_ascii_whitespace().nth(1).unwrap_or("");
+                let i = pass.table(TableKind::Filter, family);
+                pass.tables[i].chain(name, *span).rules.push_back(rule);
+            }
+        }
+    }
+    let Pass { tables, sets, reader, .. } = pass;
+    sets.finish(reader);
+    tables
+}
+
+/// The first file of some steps.
+fn reader_file<'a>(steps: &[Step<'a>]) -> Option<&'a SourceFile> {
+    steps.iter().find_map(|s| match s {
+        Step::File(file) => Some(*file),
+        _ => None,
+    })
 }
 
 impl Table {
@@ -94,16 +184,7 @@ impl Table {
 
 /// Reads all lines of the reader's file.
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Table> {
-    let mut pass = Pass {
-        text: &reader.file.text,
-        tables: Vec::new(),
-        current: None,
-        header: None,
-        bare: None,
-        script: super::is_script(reader.file),
-        sets: ipset::Sets::default(),
-        reader,
-    };
+    let mut pass = Pass::new(reader, None);
     pass.lines();
     let Pass { tables, sets, reader, .. } = pass;
     sets.finish(reader);
@@ -112,7 +193,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Table> {
 
 struct Pass<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    text: &'a str,
+    /// The file that is read now.
+    file: &'a SourceFile,
+    /// The family, where it is known beforehand; the file is then one of several that are loaded with `--noflush`.
+    fixed: Option<Family>,
     tables: Vec<Table>,
     /// The table between `*table` and `COMMIT`.
     current: Option<usize>,
@@ -139,13 +223,28 @@ impl Place {
     /// The command as a rule.
     fn rule(&self) -> RuleLine {
         let Place { span, from, quoting, packets, .. } = *self;
-        RuleLine { span, from, quoting, packets, words: None, hides_interfaces: false }
+        RuleLine { span, from, quoting, packets, words: None, hides_interfaces: false, built: None }
     }
 }
 
-impl Pass<'_, '_> {
+impl<'r, 'a> Pass<'r, 'a> {
+    fn new(reader: &'r mut Reader<'a>, file: Option<&'a SourceFile>) -> Pass<'r, 'a> {
+        let file = file.unwrap_or(reader.file);
+        Pass {
+            file,
+            fixed: None,
+            tables: Vec::new(),
+            current: None,
+            header: None,
+            bare: None,
+            script: super::is_script(file),
+            sets: ipset::Sets::default(),
+            reader,
+        }
+    }
+
     fn lines(&mut self) {
-        let file = self.reader.file;
+        let file = self.file;
         let count = file.line_count();
         let mut line = 0;
         // A `*table` section of something that is no table of iptables is skipped as a whole.
@@ -209,10 +308,10 @@ impl Pass<'_, '_> {
             self.reader.note(span, LineState::Unsupported, format!("table `{name}` is not one of iptables: its rules are not read"));
             return false;
         };
-        let family = self.header.unwrap_or_else(|| family::of_section(self.reader.file, next_line));
+        let family = self.fixed.or(self.header).unwrap_or_else(|| family::of_section(self.file, next_line));
         self.reader.mark(span, LineState::Understood);
         let i = self.table(kind, family);
-        if !self.tables[i].chains.is_empty() {
+        if !self.tables[i].chains.is_empty() && self.fixed.is_none() {
             self.reader.note(
                 span,
                 LineState::Unsupported,
@@ -245,7 +344,14 @@ impl Pass<'_, '_> {
             }
         };
         self.reader.mark(span, LineState::Understood);
-        self.tables[i].chain(name, span).declared = true;
+        let builtin = self.tables[i].kind.builtin(name).is_some();
+        let flush = self.fixed.is_some() && !builtin;
+        let chain = self.tables[i].chain(name, span);
+        if flush {
+            chain.rules.clear();
+            chain.span = span;
+        }
+        chain.declared = true;
         if let Some(policy) = policy.filter(|p| *p != "-" && !p.starts_with('[')) {
             self.policy(i, name, policy, span);
         }
@@ -274,22 +380,22 @@ impl Pass<'_, '_> {
     /// Table and family of lines outside `*table` sections: `iptables -S` prints such. Which table it was asked for, only the set of
     /// built-in chains tells.
     fn bare(&mut self, span: Span, is_policy: bool) -> (TableKind, Family) {
-        let file = self.reader.file;
+        let file = self.file;
         if let Some((kind, family, was_policy)) = self.bare
             && (was_policy || !is_policy)
         {
             self.bare = Some((kind, family, is_policy));
             return (kind, family);
         }
-        let family = self.header.unwrap_or_else(|| family::of_file(file));
-        let kind = if is_policy { table_of_policies(self.text, span.start as usize) } else { TableKind::Filter };
+        let family = self.fixed.or(self.header).unwrap_or_else(|| family::of_file(file));
+        let kind = if is_policy { table_of_policies(&file.text, span.start as usize) } else { TableKind::Filter };
         self.bare = Some((kind, family, is_policy));
         (kind, family)
     }
 
     /// A line of a restore file: `[packets:bytes] -A …`.
     fn restore_line(&mut self, text: &str, span: Span) {
-        let start = span.start as usize + (self.reader.file.slice(span).len() - self.reader.file.slice(span).trim_start().len());
+        let start = span.start as usize + (self.file.slice(span).len() - self.file.slice(span).trim_start().len());
         let mut rest = text;
         let mut from = start;
         let mut packets = None;
@@ -312,7 +418,7 @@ impl Pass<'_, '_> {
             return self.append(&place, chain);
         }
         let mut tokens = Vec::new();
-        split(self.text, from, span.end as usize, Quoting::Restore, &mut tokens);
+        split(&self.file.text, from, span.end as usize, Quoting::Restore, &mut tokens);
         self.command(&tokens, place);
     }
 
@@ -433,11 +539,15 @@ impl Pass<'_, '_> {
 
     /// `-D CHAIN number` or `-D CHAIN rule`.
     fn delete(&mut self, table: usize, chain: &str, number: Option<usize>, tokens: &[Token<'_>], place: &Place) {
-        let text = self.text;
+        let text = &self.file.text;
+        let here = self.file.id;
         let chain = self.tables[table].chain(chain, place.span);
         let found = match number {
             Some(n) => n.checked_sub(1).filter(|n| *n < chain.rules.len()),
             None => chain.rules.iter().position(|r| {
+                if r.built.is_some() || r.span.file != here {
+                    return false;
+                }
                 let mut words = Vec::new();
                 split(text, r.from, r.span.end as usize, r.quoting, &mut words);
                 let start = words.iter().position(|t| matches!(&*t.text, "-A" | "--append" | "-I" | "--insert")).unwrap_or(0);
@@ -461,14 +571,14 @@ impl Pass<'_, '_> {
         let mut tokens = Vec::new();
         while from < end {
             tokens.clear();
-            let stop = split(self.text, from, end, Quoting::Shell, &mut tokens);
+            let stop = split(&self.file.text, from, end, Quoting::Shell, &mut tokens);
             if !tokens.is_empty() {
                 let first = tokens.first().map_or(from, |t| t.start);
                 let last = tokens.last().map_or(stop, |t| t.end);
                 self.shell_command(&tokens, Span::new(span.file, first, last));
             }
             // The operator itself; the rest of a redirection or a comment is no command of ours.
-            match self.text.as_bytes().get(stop) {
+            match self.file.text.as_bytes().get(stop) {
                 Some(b';' | b'&' | b'|' | b'(' | b')') => from = stop + 1,
                 _ => break,
             }

@@ -286,7 +286,7 @@ impl Table {
         let index = self.words.len() as u32;
         self.words.push(words);
         let from = span.start as usize;
-        let rule = RuleLine { span, from, quoting: Quoting::Restore, packets, words: Some(index), hides_interfaces: hidden };
+        let rule = RuleLine { span, from, quoting: Quoting::Restore, packets, words: Some(index), hides_interfaces: hidden, built: None };
         self.chain(chain, span).rules.push_back(rule);
     }
 }
