@@ -8,6 +8,7 @@ mod netfilter;
 mod openvpn;
 mod openwrt;
 mod pf;
+mod pfsense;
 mod reader;
 mod wireguard;
 
@@ -32,6 +33,8 @@ pub static FORMATS: &[&Format] = &[
     &openvpn::OPENVPN,
     &openwrt::OPENWRT,
     &pf::PF,
+    &pfsense::OPNSENSE,
+    &pfsense::PFSENSE,
     &netfilter::SYSCTL,
     &wireguard::WIREGUARD,
 ];

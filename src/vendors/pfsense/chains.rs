@@ -1,0 +1,149 @@
+//! From "the last match decides, `quick` ends" to "the first match decides".
+//!
+//! pf looks at a forwarded packet twice: on its way in and on its way out (pf.conf(5)). What is decided on arrival hangs on the hooks for input and
+//! for forwarding, so that an answer names the rule of the interface where a packet arrived; what is decided on departure comes after the source
+//! is translated. A chain holds the rules with `quick` and those that set a tag in their order, then the other rules in reverse order. The tag of a packet is its
+//! [`Field::Mark`]; that a translation with `pass` let it through stands in [`Field::CtMark`], which pf does not have.
+
+use super::interfaces::On;
+use super::lower::Lowering;
+use super::rules::{Step, Way};
+use crate::model::{Action, BaseChain, Chain, ChainId, Direction, Effect, Hook, Match, Policy, PolicyAction, Rule};
+use crate::net::{Family, Ranges};
+use crate::packets::Field;
+use crate::packets::fields::ct;
+use crate::source::Span;
+
+/// The value of [`Field::CtMark`] for "let through by its translation".
+pub(super) const PASSED: u128 = 1;
+const TRANSLATION: i32 = -100;
+const SOURCE: i32 = 100;
+const FILTER: i32 = 0;
+
+/// Those of TCP with the flags `set` of `of`, and whatever is not TCP.
+pub(super) fn flags(of: u8, set: u8) -> Match {
+    let values = Ranges::from_values((0..256u128).filter(|f| f & u128::from(of) == u128::from(set & of)));
+    Match::AnyOf(vec![Match::field_not(Field::Proto, &Ranges::single(6)), Match::Field(Field::TcpFlags, values)])
+}
+
+impl Step {
+    /// A rule that the firewall makes by itself.
+    pub fn implied(what: &'static str, on: On, way: Way, quick: bool, matcher: Match, action: Action, span: Span) -> Step {
+        let state = if matches!(action, Action::Accept) { flags(super::rules::SYN_ACK, super::rules::SYN) } else { Match::Any };
+        let rule = Rule::implied(what, Match::all(vec![matcher, state]), action, span);
+        Step { on, way, quick, rule, tag: None, tagged: false }
+    }
+
+    fn looks(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::In => self.way != Way::Out,
+            Direction::Out => self.way != Way::In,
+        }
+    }
+
+    fn lower(&self, direction: Direction) -> Rule {
+        let mut rule = self.rule.clone();
+        rule.matcher = Match::all(vec![self.on.matcher(direction), rule.matcher]);
+        rule
+    }
+}
+
+impl Lowering<'_, '_, '_> {
+    /// The chains of the whole device. `rdr` translates destinations on arrival, `nat` sources on departure.
+    pub fn chains(&mut self, steps: &[Step], rdr: Vec<Rule>, nat: Vec<Rule>) {
+        if !rdr.is_empty() {
+            let passes = rdr.iter().any(|r| !r.effects.is_empty());
+            let mut rules = Vec::new();
+            if passes {
+                let mut reset = Rule::implied("not yet let through", Match::Any, Action::Continue, self.whole);
+                reset.effects.push(Effect::Set(Field::CtMark, 0));
+                rules.push(reset);
+            }
+            rules.extend(rdr);
+            self.base("in (port forwarding)", rules, &[Hook::Prerouting], TRANSLATION, true);
+        }
+        if !nat.is_empty() {
+            // Before the filter of departing packets, which sees the translated source.
+            self.base("out (translation)", nat, &[Hook::Postrouting], TRANSLATION, true);
+        }
+        let rules = self.filter(steps, Direction::In);
+        self.base("in", rules, &[Hook::Input, Hook::Forward], FILTER, false);
+        let rules = self.filter(steps, Direction::Out);
+        self.base("out", rules, &[Hook::Postrouting], FILTER + SOURCE, false);
+    }
+
+    fn base(&mut self, name: &str, rules: Vec<Rule>, hooks: &[Hook], priority: i32, nat: bool) {
+        let device = &mut self.reader.device;
+        let chain = ChainId(device.chains.len() as u32);
+        device.chains.push(Chain { name: name.to_owned(), span: self.whole, rules });
+        for hook in hooks {
+            device.base_chains.push(BaseChain {
+                chain,
+                hook: *hook,
+                priority,
+                families: vec![Family::V4, Family::V6],
+                nat,
+                policy: Policy { action: PolicyAction::Accept, span: self.whole },
+                devices: vec![],
+            });
+        }
+    }
+
+    fn filter(&mut self, steps: &[Step], direction: Direction) -> Vec<Rule> {
+        let mut rules = self.heads(direction);
+        let mut deferred: Vec<Rule> = Vec::new();
+        let here: Vec<&Step> = steps.iter().filter(|s| s.looks(direction)).collect();
+        let last_tag = here.iter().rposition(|s| s.tag.is_some());
+        for (i, step) in here.iter().enumerate() {
+            let mut rule = step.lower(direction);
+            let set = step.tag.map(|id| Effect::Set(Field::Mark, id));
+            if step.quick || matches!(rule.action, Action::Continue) {
+                rule.effects.extend(set);
+                rules.push(rule);
+                continue;
+            }
+            if step.tagged && last_tag.is_some_and(|t| t >= i) {
+                // It looks at the tag when it is met, and a later rule may set another.
+                let unclear = self.opaque("a packet has the tag that it had when an earlier rule was met", rule.span);
+                rule.matcher = Match::all(vec![rule.matcher, unclear]);
+            }
+            if let Some(set) = set {
+                let mut met = rule.clone();
+                (met.action, met.log) = (Action::Continue, false);
+                met.effects.push(set);
+                rules.push(met);
+            }
+            deferred.push(rule);
+        }
+        rules.extend(deferred.into_iter().rev());
+        rules
+    }
+
+    /// What comes before all rules: packets of connections that have a state, those that their translation let through, and the loopback interface.
+    fn heads(&mut self, direction: Direction) -> Vec<Rule> {
+        let whole = self.whole;
+        let icmp = Match::Field(Field::Proto, Ranges::from_values([1, 58]));
+        let related = Match::all(vec![Match::Field(Field::Ct, Ranges::single(ct::RELATED)), icmp]);
+        let known = Match::any_of(vec![Match::Field(Field::Ct, Ranges::single(ct::ESTABLISHED)), related]);
+        let mut rules = vec![Rule::implied("state of a connection that was let through", known, Action::Accept, whole)];
+        let lo = Match::Interface(direction, crate::model::NamePattern::exact("lo0"));
+        rules.push(Rule::implied("loopback interface", lo, Action::Accept, whole));
+        if direction == Direction::In && self.passes {
+            let opens = Match::Field(Field::Ct, Ranges::single(ct::NEW));
+            let passed = Match::all(vec![Match::Field(Field::CtMark, Ranges::single(PASSED)), opens]);
+            rules.push(Rule::implied("let through by its port forwarding", passed, Action::Accept, whole));
+        }
+        if direction == Direction::Out && !self.tags.is_empty() {
+            // What the firewall itself sends begins without a tag; what it forwards keeps the one of its way in.
+            let mut reset = Rule::implied("begins without a tag", Match::Field(Field::Iif, Ranges::single(0)), Action::Continue, whole);
+            reset.effects.push(Effect::Set(Field::Mark, 0));
+            rules.push(reset);
+        }
+        if self.loses {
+            // Any rule may be missing.
+            let text = "a rule that was not read";
+            rules.push(Rule::implied("rules that were not read", Match::Any, Action::Opaque(text.into()), whole));
+        }
+        rules
+    }
+}
