@@ -20,7 +20,8 @@ const ENTRIES: usize = 500_000;
 /// Aliases within aliases.
 const DEPTH: usize = 32;
 /// Tables that the firewalls themselves fill, or fetch.
-pub(super) const BUILT_IN: &[&str] = &["bogons", "bogonsv6", "virusprot", "sshlockout", "sshguard", "snort2c", "webConfiguratorlockout", "negate_networks", "vpn_networks"];
+pub(super) const BUILT_IN: &[&str] =
+    &["bogons", "bogonsv6", "virusprot", "sshlockout", "sshguard", "snort2c", "webConfiguratorlockout", "negate_networks", "vpn_networks"];
 
 /// An alias.
 #[derive(Clone)]
@@ -121,7 +122,11 @@ impl<'d> Lowering<'_, '_, 'd> {
             return;
         }
         if open.len() >= DEPTH {
-            self.reader.incomplete(alias.span, LineState::Unsupported, format!("aliases nest deeper than {DEPTH}: the rest is not looked at"));
+            self.reader.incomplete(
+                alias.span,
+                LineState::Unsupported,
+                format!("aliases nest deeper than {DEPTH}: the rest is not looked at"),
+            );
             set.dynamic = true;
             return;
         }
@@ -134,7 +139,11 @@ impl<'d> Lowering<'_, '_, 'd> {
         for (entry, span) in &alias.entries {
             self.aliases.entries += 1;
             if self.aliases.entries > ENTRIES {
-                self.reader.incomplete(*span, LineState::Unsupported, format!("aliases have more than {ENTRIES} entries: the rest is not looked at"));
+                self.reader.incomplete(
+                    *span,
+                    LineState::Unsupported,
+                    format!("aliases have more than {ENTRIES} entries: the rest is not looked at"),
+                );
                 set.dynamic = true;
                 break;
             }
@@ -146,7 +155,9 @@ impl<'d> Lowering<'_, '_, 'd> {
                 }
             } else if self.aliases.by_name.contains_key(entry) {
                 self.fill(entry, set, open, excluded);
-            } else if let Some(key) = entry.strip_prefix("__").and_then(|e| e.strip_suffix("_network")).filter(|k| self.ifaces.get(k).is_some()) {
+            } else if let Some(key) =
+                entry.strip_prefix("__").and_then(|e| e.strip_suffix("_network")).filter(|k| self.ifaces.get(k).is_some())
+            {
                 self.networks_of(key, set, excluded, *span);
             } else {
                 // The name of a host, or of another table.
@@ -204,7 +215,11 @@ impl<'d> Lowering<'_, '_, 'd> {
         for (entry, span) in &alias.entries {
             self.aliases.entries += 1;
             if self.aliases.entries > ENTRIES {
-                self.reader.incomplete(*span, LineState::Unsupported, format!("aliases have more than {ENTRIES} entries: the rest is not looked at"));
+                self.reader.incomplete(
+                    *span,
+                    LineState::Unsupported,
+                    format!("aliases have more than {ENTRIES} entries: the rest is not looked at"),
+                );
                 all.unknown.push(name.to_owned());
                 break;
             }

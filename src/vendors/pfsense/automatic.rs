@@ -19,9 +19,8 @@ const PRIVATE: &[&str] = &["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.16
 const PRIVATE_OPNSENSE: &[&str] = &["10.0.0.0/8", "127.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 /// What the list of IPv4 bogons holds for sure: addresses of the IANA IPv4 Special-Purpose Address Registry. Private ones are taken out of it
 /// (`rc.update_bogons`), which is what "block private networks" is for. Whole unallocated blocks are no longer left in IPv4.
-const BOGONS: &[&str] = &[
-    "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
-];
+const BOGONS: &[&str] =
+    &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"];
 
 /// Addresses of the given networks.
 fn of(field: Field, list: &[&str]) -> Match {
@@ -138,7 +137,11 @@ impl<'d> Lowering<'_, '_, 'd> {
             let newer = self.opaque("this version of OPNsense lets ICMPv6 types 3 and 4 through by itself", whole);
             made.pass(what, On::Any, Way::Both, true, Match::all(vec![icmp6(&[3, 4]), newer]), whole);
         }
-        let out = Match::all(vec![icmp6(&[129, 133, 134, 135, 136]), of(Field::Src, &["fe80::/10"]), of(Field::Dst, &["fe80::/10", "ff02::/16"])]);
+        let out = Match::all(vec![
+            icmp6(&[129, 133, 134, 135, 136]),
+            of(Field::Src, &["fe80::/10"]),
+            of(Field::Dst, &["fe80::/10", "ff02::/16"]),
+        ]);
         made.pass(what, On::Any, Way::Out, true, out, whole);
         for (from, to) in [("fe80::/10", &["fe80::/10", "ff02::/16"][..]), ("ff02::/16", &["fe80::/10"])] {
             let near = Match::all(vec![icmp6(&[128, 133, 134, 135, 136]), of(Field::Src, &[from]), of(Field::Dst, to)]);
@@ -193,7 +196,8 @@ impl<'d> Lowering<'_, '_, 'd> {
             let what = "questions to the DHCPv6 server";
             let near = Match::all(vec![proto(&[17]), of(Field::Src, &["fe80::/10"]), of(Field::Dst, &["fe80::/10", "ff02::/16"])]);
             made.pass(what, on(), Way::Both, true, Match::all(vec![near.clone(), port(Field::Dport, 546)]), span);
-            let far = Match::all(vec![proto(&[17]), of(Field::Src, &["fe80::/10"]), of(Field::Dst, &["ff02::/16"]), port(Field::Dport, 547)]);
+            let far =
+                Match::all(vec![proto(&[17]), of(Field::Src, &["fe80::/10"]), of(Field::Dst, &["ff02::/16"]), port(Field::Dport, 547)]);
             made.pass(what, on(), Way::Both, true, far, span);
         }
         if let Some(kind) = is("ipaddrv6", &["6rd", "6to4"]) {
@@ -204,7 +208,9 @@ impl<'d> Lowering<'_, '_, 'd> {
 
     /// OPNsense's Kea: a rule for each interface on which it answers, if it is told so.
     fn kea(&mut self, made: &mut Made, key: &str) {
-        let Some(general) = self.root.at(&["OPNsense", "Kea", "dhcp4", "general"]).filter(|g| g.yes("enabled") && g.yes("fwrules")) else { return };
+        let Some(general) = self.root.at(&["OPNsense", "Kea", "dhcp4", "general"]).filter(|g| g.yes("enabled") && g.yes("fwrules")) else {
+            return;
+        };
         let Some(list) = general.value("interfaces") else { return };
         if super::tree::parts(&list.text).any(|i| i == key) {
             made.pass("questions to the DHCP server", On::one(key), Way::In, true, udp(Some(68), Some(67)), list.span);
@@ -246,7 +252,9 @@ impl<'d> Lowering<'_, '_, 'd> {
             (Some(_), Dialect::Opnsense) => Some(("lan".into(), true)),
             _ if count == 1 => self.ifaces.list.iter().find(here).filter(|i| i.key == "wan").map(|i| (i.key.clone(), true)),
             // Newer OPNsense takes the first of the others; older ones none.
-            (None, Dialect::Opnsense) => self.ifaces.list.iter().filter(here).filter(|i| i.key != "wan").map(|i| (i.key.clone(), false)).min(),
+            (None, Dialect::Opnsense) => {
+                self.ifaces.list.iter().filter(here).filter(|i| i.key != "wan").map(|i| (i.key.clone(), false)).min()
+            }
             _ => None,
         }
     }
@@ -299,7 +307,8 @@ impl<'d> Lowering<'_, '_, 'd> {
             };
             let quick = self.dialect == Dialect::Pfsense;
             for matcher in [pair((lo, hi), (first, last)), pair((first, last), (lo, hi))] {
-                let mut step = Step::implied("networks of static routes", On::one(&*key), Way::Both, quick, Match::Any, Action::Accept, switch.span());
+                let mut step =
+                    Step::implied("networks of static routes", On::one(&*key), Way::Both, quick, Match::Any, Action::Accept, switch.span());
                 // Flags do not matter for these.
                 step.rule.matcher = matcher;
                 made.0.push(step);

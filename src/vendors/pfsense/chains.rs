@@ -5,6 +5,8 @@
 //! is translated. A chain holds the rules with `quick` and those that set a tag in their order, then the other rules in reverse order. The tag of a packet is its
 //! [`Field::Mark`]; that a translation with `pass` let it through stands in [`Field::CtMark`], which pf does not have.
 
+use std::collections::HashSet;
+
 use super::interfaces::On;
 use super::lower::Lowering;
 use super::rules::{Step, Way};
@@ -31,7 +33,7 @@ impl Step {
     pub fn implied(what: &'static str, on: On, way: Way, quick: bool, matcher: Match, action: Action, span: Span) -> Step {
         let state = if matches!(action, Action::Accept) { flags(super::rules::SYN_ACK, super::rules::SYN) } else { Match::Any };
         let rule = Rule::implied(what, Match::all(vec![matcher, state]), action, span);
-        Step { on, way, quick, rule, tag: None, tagged: false }
+        Step { on, way, quick, rule, tag: None, tagged: None }
     }
 
     fn looks(&self, direction: Direction) -> bool {
@@ -66,10 +68,28 @@ impl Lowering<'_, '_, '_> {
             // Before the filter of departing packets, which sees the translated source.
             self.base("out (translation)", nat, &[Hook::Postrouting], TRANSLATION, true);
         }
+        self.base("forwarding", self.not_forwarded(), &[Hook::Forward], FILTER - 1, false);
         let rules = self.filter(steps, Direction::In);
         self.base("in", rules, &[Hook::Input, Hook::Forward], FILTER, false);
         let rules = self.filter(steps, Direction::Out);
         self.base("out", rules, &[Hook::Postrouting], FILTER + SOURCE, false);
+    }
+
+    /// What FreeBSD does not route: `in_canforward` of `in.c`; link-local IPv6 addresses (RFC 4291, section 2.5.6), and what would go to the loopback interface.
+    fn not_forwarded(&self) -> Vec<Rule> {
+        let (mut any, host) = (Vec::new(), |field, family, lo, hi| Match::Address(field, family, Ranges::interval(lo, hi)));
+        for (lo, hi) in [(0, 0x00ff_ffff), (0x7f00_0000, 0x7fff_ffff), (0xa9fe_0000, 0xa9fe_ffff), (0xe000_0000, 0xffff_ffff)] {
+            any.push(host(Field::Dst, Family::V4, lo, hi));
+        }
+        for field in [Field::Src, Field::Dst] {
+            any.push(host(field, Family::V6, 0xfe80 << 112, (0xfe80 << 112) | ((1 << 118) - 1)));
+            any.push(host(field, Family::V6, 0, 1));
+        }
+        // Multicast goes where a multicast router sends it, which neither has.
+        any.push(host(Field::Dst, Family::V6, 0xff << 120, u128::MAX));
+        any.push(host(Field::Src, Family::V6, 0xff << 120, u128::MAX));
+        any.push(Match::Interface(Direction::Out, crate::model::NamePattern::exact("lo0")));
+        vec![Rule::implied("addresses that are not routed", Match::AnyOf(any), Action::Drop, self.whole)]
     }
 
     fn base(&mut self, name: &str, rules: Vec<Rule>, hooks: &[Hook], priority: i32, nat: bool) {
@@ -83,6 +103,7 @@ impl Lowering<'_, '_, '_> {
                 priority,
                 families: vec![Family::V4, Family::V6],
                 nat,
+                // The filter's chains end with the default deny rule.
                 policy: Policy { action: PolicyAction::Accept, span: self.whole },
                 devices: vec![],
             });
@@ -92,7 +113,12 @@ impl Lowering<'_, '_, '_> {
     fn filter(&mut self, steps: &[Step], direction: Direction) -> Vec<Rule> {
         let mut rules = self.heads(direction);
         let mut deferred: Vec<Rule> = Vec::new();
-        let here: Vec<&Step> = steps.iter().filter(|s| s.looks(direction)).collect();
+        let mut here: Vec<&Step> = steps.iter().filter(|s| s.looks(direction)).collect();
+        if direction == Direction::In {
+            // A packet arrives without a tag: a rule for both ways that asks for one which nothing sets here is about the way out.
+            let set: HashSet<u128> = here.iter().filter_map(|s| s.tag).collect();
+            here.retain(|s| s.way == Way::In || s.tagged.is_none_or(|t| set.contains(&t)));
+        }
         let last_tag = here.iter().rposition(|s| s.tag.is_some());
         for (i, step) in here.iter().enumerate() {
             let mut rule = step.lower(direction);
@@ -102,7 +128,7 @@ impl Lowering<'_, '_, '_> {
                 rules.push(rule);
                 continue;
             }
-            if step.tagged && last_tag.is_some_and(|t| t >= i) {
+            if step.tagged.is_some() && last_tag.is_some_and(|t| t >= i) {
                 // It looks at the tag when it is met, and a later rule may set another.
                 let unclear = self.opaque("a packet has the tag that it had when an earlier rule was met", rule.span);
                 rule.matcher = Match::all(vec![rule.matcher, unclear]);

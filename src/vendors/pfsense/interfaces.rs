@@ -87,9 +87,7 @@ impl On {
     pub fn matcher(&self, direction: Direction) -> Match {
         match self {
             On::Any => Match::Any,
-            On::These(list, not) => {
-                Match::any_of(list.iter().map(|p| Match::Interface(direction, p.clone())).collect()).negate_if(*not)
-            }
+            On::These(list, not) => Match::any_of(list.iter().map(|p| Match::Interface(direction, p.clone())).collect()).negate_if(*not),
             On::Unknown(m) => m.clone(),
         }
     }
@@ -102,7 +100,14 @@ pub(super) fn index_of(family: Family) -> usize {
 impl<'d> Interfaces<'d> {
     pub fn none() -> Interfaces<'d> {
         let nothing = || [Ranges::EMPTY, Ranges::EMPTY];
-        Interfaces { list: Vec::new(), index: HashMap::new(), groups: HashMap::new(), own: nothing(), elsewhere: nothing(), dynamic: [0, 0] }
+        Interfaces {
+            list: Vec::new(),
+            index: HashMap::new(),
+            groups: HashMap::new(),
+            own: nothing(),
+            elsewhere: nothing(),
+            dynamic: [0, 0],
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<&Iface<'d>> {
@@ -239,7 +244,8 @@ impl<'d> Lowering<'_, '_, 'd> {
     fn virtual_addresses(&mut self) {
         for vip in self.root.child("virtualip").into_iter().flat_map(|s| s.list("vip")) {
             let own = vip.value("mode").is_some_and(|m| m.is(&["carp", "ipalias"]));
-            let Some(address) = vip.value("subnet").and_then(|a| network(&a.text, vip.value("subnet_bits").as_ref().map(|v| &*v.text))) else {
+            let Some(address) = vip.value("subnet").and_then(|a| network(&a.text, vip.value("subnet_bits").as_ref().map(|v| &*v.text)))
+            else {
                 continue;
             };
             let index = vip.value("interface").and_then(|i| self.ifaces.index.get(&*i.text)).copied();
@@ -282,7 +288,8 @@ impl<'d> Lowering<'_, '_, 'd> {
             interface.addresses.clone_from(&iface.addresses);
             interface.dynamic = Family::BOTH.into_iter().filter(|f| iface.dynamic[index_of(*f)]).collect();
             // pfSense asks whether the element is there, OPNsense whether there is something in it.
-            let enabled = iface.element.has("enable") && (self.dialect == Dialect::Pfsense || !iface.element.value("enable").is_some_and(|v| v.is(&["0"])));
+            let enabled = iface.element.has("enable")
+                && (self.dialect == Dialect::Pfsense || !iface.element.value("enable").is_some_and(|v| v.is(&["0"])));
             interface.up = Some(enabled || matches!(&*iface.key, "wan" | "lan"));
             for alias in [&iface.device, &iface.descr] {
                 if !alias.is_empty() && taken.insert(alias.clone()) {
@@ -310,7 +317,10 @@ impl<'d> Lowering<'_, '_, 'd> {
         let mut any: Vec<Match> = vec![unknown];
         // Only arrival is known well enough; an unknown one leaves the rest open as well.
         if !not {
-            any.extend(list.into_iter().map(|p| Match::AnyOf(vec![Match::Interface(Direction::In, p.clone()), Match::Interface(Direction::Out, p)])));
+            any.extend(
+                list.into_iter()
+                    .map(|p| Match::AnyOf(vec![Match::Interface(Direction::In, p.clone()), Match::Interface(Direction::Out, p)])),
+            );
         }
         On::Unknown(Match::any_of(any))
     }

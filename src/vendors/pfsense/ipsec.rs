@@ -13,18 +13,57 @@ use crate::syntax::xml::Element;
 
 /// Groups of IKE by their number (IANA, "Transform Type 4"), in the words of the model.
 const GROUPS: &[(&str, &str)] = &[
-    ("0", "NONE"), ("1", "DH-768"), ("2", "DH-1024"), ("5", "DH-1536"), ("14", "DH-2048"), ("15", "DH-3072"), ("16", "DH-4096"), ("17", "DH-6144"),
-    ("18", "DH-8192"), ("19", "SECP256R1"), ("20", "SECP384R1"), ("21", "SECP521R1"), ("22", "DH-1024"), ("23", "DH-2048"), ("24", "DH-2048"),
-    ("25", "SECP192R1"), ("26", "SECP224R1"), ("27", "BRAINPOOLP224R1"), ("28", "BRAINPOOLP256R1"), ("29", "BRAINPOOLP384R1"), ("30", "BRAINPOOLP512R1"),
-    ("31", "X25519"), ("32", "X448"), ("off", "NONE"),
+    ("0", "NONE"),
+    ("1", "DH-768"),
+    ("2", "DH-1024"),
+    ("5", "DH-1536"),
+    ("14", "DH-2048"),
+    ("15", "DH-3072"),
+    ("16", "DH-4096"),
+    ("17", "DH-6144"),
+    ("18", "DH-8192"),
+    ("19", "SECP256R1"),
+    ("20", "SECP384R1"),
+    ("21", "SECP521R1"),
+    ("22", "DH-1024"),
+    ("23", "DH-2048"),
+    ("24", "DH-2048"),
+    ("25", "SECP192R1"),
+    ("26", "SECP224R1"),
+    ("27", "BRAINPOOLP224R1"),
+    ("28", "BRAINPOOLP256R1"),
+    ("29", "BRAINPOOLP384R1"),
+    ("30", "BRAINPOOLP512R1"),
+    ("31", "X25519"),
+    ("32", "X448"),
+    ("off", "NONE"),
 ];
 /// Key exchange in the words of strongSwan's proposals.
 const KEYWORDS: &[(&str, &str)] = &[
-    ("modp768", "DH-768"), ("modp1024", "DH-1024"), ("modp1024s160", "DH-1024"), ("modp1536", "DH-1536"), ("modp2048", "DH-2048"), ("modp2048s224", "DH-2048"),
-    ("modp2048s256", "DH-2048"), ("modp3072", "DH-3072"), ("modp4096", "DH-4096"), ("modp6144", "DH-6144"), ("modp8192", "DH-8192"), ("ecp192", "SECP192R1"),
-    ("ecp224", "SECP224R1"), ("ecp256", "SECP256R1"), ("ecp384", "SECP384R1"), ("ecp521", "SECP521R1"), ("ecp256bp", "BRAINPOOLP256R1"),
-    ("ecp384bp", "BRAINPOOLP384R1"), ("ecp512bp", "BRAINPOOLP512R1"), ("ecp224bp", "BRAINPOOLP224R1"), ("curve25519", "X25519"), ("x25519", "X25519"),
-    ("curve448", "X448"), ("x448", "X448"),
+    ("modp768", "DH-768"),
+    ("modp1024", "DH-1024"),
+    ("modp1024s160", "DH-1024"),
+    ("modp1536", "DH-1536"),
+    ("modp2048", "DH-2048"),
+    ("modp2048s224", "DH-2048"),
+    ("modp2048s256", "DH-2048"),
+    ("modp3072", "DH-3072"),
+    ("modp4096", "DH-4096"),
+    ("modp6144", "DH-6144"),
+    ("modp8192", "DH-8192"),
+    ("ecp192", "SECP192R1"),
+    ("ecp224", "SECP224R1"),
+    ("ecp256", "SECP256R1"),
+    ("ecp384", "SECP384R1"),
+    ("ecp521", "SECP521R1"),
+    ("ecp256bp", "BRAINPOOLP256R1"),
+    ("ecp384bp", "BRAINPOOLP384R1"),
+    ("ecp512bp", "BRAINPOOLP512R1"),
+    ("ecp224bp", "BRAINPOOLP224R1"),
+    ("curve25519", "X25519"),
+    ("x25519", "X25519"),
+    ("curve448", "X448"),
+    ("x448", "X448"),
 ];
 
 /// A cipher by its word and length of key.
@@ -154,7 +193,11 @@ impl<'d> Lowering<'_, '_, 'd> {
         let kind = element.value("type").map(|t| t.text.into_owned()).unwrap_or_default();
         match kind.as_str() {
             "address" => element.value("address").and_then(|a| network(&a.text, None)).into_iter().collect(),
-            "network" => element.value("address").and_then(|a| network(&a.text, element.value("netbits").as_ref().map(|b| &*b.text))).into_iter().collect(),
+            "network" => element
+                .value("address")
+                .and_then(|a| network(&a.text, element.value("netbits").as_ref().map(|b| &*b.text)))
+                .into_iter()
+                .collect(),
             "mobile" | "none" | "" => Vec::new(),
             key => {
                 let own = self.ifaces.get(key).and_then(|i| i.primary[0]);
@@ -221,7 +264,9 @@ impl<'d> Lowering<'_, '_, 'd> {
                 if let Some(list) = child.value("esp_proposals") {
                     parts(&list.text).for_each(|p| keywords(&mut tunnel, CryptoLayer::Data, p, list.span));
                 }
-                let nets = |t: Option<Text<'d>>| t.map(|t| parts(&t.text).filter_map(|n| network(n, None)).collect::<Vec<_>>()).unwrap_or_default();
+                let nets = |t: Option<Text<'d>>| {
+                    t.map(|t| parts(&t.text).filter_map(|n| network(n, None)).collect::<Vec<_>>()).unwrap_or_default()
+                };
                 let (local, remote) = (nets(child.value("local_ts")), nets(child.value("remote_ts")));
                 if !(local.is_empty() && remote.is_empty()) {
                     tunnel.selectors.push(Selector { local, remote, span: child.tag_span() });

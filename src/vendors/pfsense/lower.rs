@@ -125,7 +125,10 @@ impl Lowering<'_, '_, '_> {
         if let Some(off) = off {
             // `pfctl -d`: neither filter nor translation.
             let step = Step::implied("the packet filter is switched off", On::Any, Way::Both, true, Match::Any, Action::Accept, off.span());
-            let step = Step { rule: crate::model::Rule::implied("the packet filter is switched off", Match::Any, Action::Accept, off.span()), ..step };
+            let step = Step {
+                rule: crate::model::Rule::implied("the packet filter is switched off", Match::Any, Action::Accept, off.span()),
+                ..step
+            };
             self.chains(&[step], Vec::new(), Vec::new());
             return;
         }

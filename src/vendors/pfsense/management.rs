@@ -82,7 +82,9 @@ impl<'d> Lowering<'_, '_, 'd> {
             span,
         };
         self.reader.device.management.services.push(service);
-        for (name, setting) in [("passwordauth", "ssh.password-authentication"), ("permitrootlogin", "ssh.permit-root-login"), ("sshdkeyonly", "ssh.key-only")] {
+        for (name, setting) in
+            [("passwordauth", "ssh.password-authentication"), ("permitrootlogin", "ssh.permit-root-login"), ("sshdkeyonly", "ssh.key-only")]
+        {
             if let Some(child) = ssh.and_then(|s| s.child(name)).or_else(|| system.child(name)) {
                 let text = child.text();
                 let value = if text.is_empty() { "1".to_owned() } else { text.into_owned() };
@@ -210,7 +212,11 @@ impl<'d> Lowering<'_, '_, 'd> {
 }
 
 fn log_host(host: &Text<'_>, encrypted: Option<bool>) -> LogHost {
-    let bare = host.text.rsplit_once(':').filter(|(_, p)| p.parse::<u16>().is_ok() && host.text.matches(':').count() == 1).map_or(&*host.text, |(h, _)| h);
+    let bare = host
+        .text
+        .rsplit_once(':')
+        .filter(|(_, p)| p.parse::<u16>().is_ok() && host.text.matches(':').count() == 1)
+        .map_or(&*host.text, |(h, _)| h);
     LogHost { address: bare.parse().ok(), text: host.text.to_string(), encrypted, span: host.span }
 }
 
@@ -224,5 +230,7 @@ fn administrators(system: Element<'_>) -> Vec<String> {
 fn is_administrator(user: Element<'_>, administrators: &[String]) -> bool {
     let uid = user.value("uid").map(|u| u.text);
     let own = user.list("priv").iter().any(|p| matches!(&*p.text(), "page-all" | "user-shell-access"));
-    own || uid.as_deref() == Some("0") || uid.is_some_and(|u| administrators.iter().any(|a| *a == *u)) || user.value("groupname").is_some_and(|g| g.is(&["admins"]))
+    own || uid.as_deref() == Some("0")
+        || uid.is_some_and(|u| administrators.iter().any(|a| *a == *u))
+        || user.value("groupname").is_some_and(|g| g.is(&["admins"]))
 }

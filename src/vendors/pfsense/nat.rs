@@ -121,7 +121,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         let off = if opnsense { element.yes("nordr") } else { element.has("nordr") };
         let mut to = translation(NatKind::Destination, addresses);
         to.ports = self.target_ports(element, &dst);
-        to.unknown |= to.ports.is_none() && element.value("local-port").is_some() && !self.same_port(element, &dst) && self.has_ports(element);
+        to.unknown |=
+            to.ports.is_none() && element.value("local-port").is_some() && !self.same_port(element, &dst) && self.has_ports(element);
         let passes = !off && [element.value("associated-rule-id"), element.value("pass")].iter().flatten().any(|a| a.is(&["pass"]));
         let comment = element.value("descr").map(|d| d.text.into_owned());
         let base = Rule {
@@ -134,7 +135,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             ..Rule::new(
                 Match::all(vec![on.matcher(Direction::In), matcher.clone()]),
                 if off { Action::Accept } else { Action::Nat(to.clone()) },
-                element.tag_span(),
+                super::rules::telling(element),
             )
         };
         let reflection = if base.enabled && !off { self.reflection(element) } else { Reflection::None };
@@ -156,7 +157,11 @@ impl<'d> Lowering<'_, '_, 'd> {
 
     /// Interfaces without a gateway, other than those of the rule: `reflectionInterfaces`, `filter_get_reflection_interfaces`.
     fn reflecting(&self, own: &[&str]) -> Vec<crate::model::NamePattern> {
-        let inside = self.ifaces.list.iter().filter(|i| !i.is_virtual && !i.gateway.contains(&true) && i.key != "lo0" && !own.contains(&i.key.as_str()));
+        let inside = self
+            .ifaces
+            .list
+            .iter()
+            .filter(|i| !i.is_virtual && !i.gateway.contains(&true) && i.key != "lo0" && !own.contains(&i.key.as_str()));
         inside.map(|i| crate::model::NamePattern::exact(i.key.as_str())).collect()
     }
 
@@ -264,7 +269,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         let what = self.opaque("a machine inside has asked for this forwarding (UPnP, NAT-PMP or PCP)", span);
         let on = on.map_or(On::Any, On::one);
         let matcher = Match::all(vec![on.matcher(Direction::In), what]);
-        let mut rule = Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(translation(NatKind::Destination, None)), span);
+        let mut rule =
+            Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(translation(NatKind::Destination, None)), span);
         rule.effects.push(Effect::Set(Field::CtMark, super::chains::PASSED));
         rules.push(rule);
     }

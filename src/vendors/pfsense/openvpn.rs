@@ -3,7 +3,9 @@
 use super::interfaces::network;
 use super::lower::Lowering;
 use super::tree::{Text, Tree, parts};
-use crate::model::{CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute};
+use crate::model::{
+    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute,
+};
 use crate::source::Span;
 use crate::syntax::xml::Element;
 
@@ -20,7 +22,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         let root = self.root;
         for (name, server) in [("openvpn-server", true), ("openvpn-client", false)] {
             for element in root.child("openvpn").into_iter().flat_map(|s| s.list(name)) {
-                if element.has("disable") && !element.value("disable").is_some_and(|v| v.is(&["0"])) || element.children().next().is_none() {
+                if element.has("disable") && !element.value("disable").is_some_and(|v| v.is(&["0"])) || element.children().next().is_none()
+                {
                     continue;
                 }
                 self.instance(element, server);
@@ -56,9 +59,14 @@ impl<'d> Lowering<'_, '_, 'd> {
                 tunnel.addresses.extend(network(&net.text, None).map(|n| (n, net.span)));
             }
         }
-        let inner = if server { ["local_network", "local_networkv6", "push_route"] } else { ["remote_network", "remote_networkv6", "route"] };
+        let inner =
+            if server { ["local_network", "local_networkv6", "push_route"] } else { ["remote_network", "remote_networkv6", "route"] };
         for net in inner.iter().filter_map(|f| element.value(f)) {
-            tunnel.routes.extend(parts(&net.text).filter_map(|n| network(n, None)).map(|to| VpnRoute { to, excluded: false, span: net.span }));
+            tunnel.routes.extend(parts(&net.text).filter_map(|n| network(n, None)).map(|to| VpnRoute {
+                to,
+                excluded: false,
+                span: net.span,
+            }));
         }
         for (field, all) in [("gwredir", "0.0.0.0/0"), ("gwredir6", "::/0")] {
             if let Some(child) = element.child(field).filter(|_| element.yes(field))
@@ -155,7 +163,9 @@ impl<'d> Lowering<'_, '_, 'd> {
 
     fn authentication(&mut self, element: Element<'d>, tunnel: &mut Tunnel, server: bool, mode: Option<&Text<'d>>) {
         let span = mode.map_or(element.tag_span(), |m| m.span);
-        let mut add = |name: &str, span| tunnel.crypto.push(CryptoOffer { layer: CryptoLayer::Control, ..CryptoOffer::written(CryptoUse::Authentication, name, span) });
+        let mut add = |name: &str, span| {
+            tunnel.crypto.push(CryptoOffer { layer: CryptoLayer::Control, ..CryptoOffer::written(CryptoUse::Authentication, name, span) })
+        };
         let word = mode.map_or("", |m| &*m.text);
         let users = element.value("authmode");
         match word {
@@ -207,9 +217,13 @@ fn custom(options: &Text<'_>, tunnel: &mut Tunnel) {
             "tls-version-min" => {
                 tunnel.crypto.retain(|c| c.usage != CryptoUse::TlsVersion);
                 let version = value.split_whitespace().next().unwrap_or("");
-                tunnel.crypto.push(CryptoOffer { layer: CryptoLayer::Control, ..CryptoOffer::written(CryptoUse::TlsVersion, version, options.span) });
+                tunnel.crypto.push(CryptoOffer {
+                    layer: CryptoLayer::Control,
+                    ..CryptoOffer::written(CryptoUse::TlsVersion, version, options.span)
+                });
             }
-            "remote-cert-tls" | "verify-x509-name" | "tls-client" | "redirect-gateway" | "auth-nocache" | "remote-cert-eku" | "ns-cert-type" => {
+            "remote-cert-tls" | "verify-x509-name" | "tls-client" | "redirect-gateway" | "auth-nocache" | "remote-cert-eku"
+            | "ns-cert-type" => {
                 tunnel.settings.push(setting(name, value, options.span));
             }
             _ => {}

@@ -67,7 +67,9 @@ impl<'d> Lowering<'_, '_, 'd> {
             Some(p) if p.is(&["inet6"]) => vec![Family::V6],
             Some(p) if p.is(&["inet46"]) => vec![Family::V4, Family::V6],
             Some(_) => vec![Family::V4],
-            None => vec![family.unwrap_or(if element.value("protocol").is_some_and(|p| p.is(&["ipv6"])) { Family::V6 } else { Family::V4 })],
+            None => {
+                vec![family.unwrap_or(if element.value("protocol").is_some_and(|p| p.is(&["ipv6"])) { Family::V6 } else { Family::V4 })]
+            }
         };
         let mut matcher = self.translated(element, &families, &src, &dst, new);
         // A port without a protocol: pf asks for TCP or UDP, or refuses the rule.
@@ -97,7 +99,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             comment,
             name: element.attribute("uuid").map(|u| u.value().into_owned()),
             whole: element.span(),
-            ..Rule::new(Match::all(vec![on.matcher(Direction::Out), matcher]), action, element.tag_span())
+            ..Rule::new(Match::all(vec![on.matcher(Direction::Out), matcher]), action, super::rules::telling(element))
         }
     }
 
@@ -198,7 +200,15 @@ impl<'d> Lowering<'_, '_, 'd> {
         all
     }
 
-    fn both_ways(&mut self, element: Element<'d>, external: Option<Text<'d>>, inner: Side<'d>, dst: Side<'d>, new: bool, one_way: bool) -> Option<Static> {
+    fn both_ways(
+        &mut self,
+        element: Element<'d>,
+        external: Option<Text<'d>>,
+        inner: Side<'d>,
+        dst: Side<'d>,
+        new: bool,
+        one_way: bool,
+    ) -> Option<Static> {
         let span = element.tag_span();
         let enabled = if new { !element.value("enabled").is_some_and(|v| v.is(&["0"])) } else { !self.is_disabled(element) };
         let inside = self.plain_network(&inner);
@@ -213,14 +223,17 @@ impl<'d> Lowering<'_, '_, 'd> {
         let far = self.place(&dst, Field::Dst, family, None);
         let from = self.place(&dst, Field::Src, family, None);
         let near = self.place(&inner, Field::Src, family, None);
-        let to = |kind, net: Option<IpNetwork>, same: bool| Translation { keep_host_bits: same && net.is_some(), ..translation(kind, net.map(of)) };
+        let to = |kind, net: Option<IpNetwork>, same: bool| Translation {
+            keep_host_bits: same && net.is_some(),
+            ..translation(kind, net.map(of))
+        };
         let same = inside.zip(outside).is_some_and(|(a, b)| a.prefix() == b.prefix());
         let rule = |matcher, action| Rule {
             enabled,
             comment: element.value("descr").or_else(|| element.value("description")).map(|d| d.text.into_owned()),
             name: element.attribute("uuid").map(|u| u.value().into_owned()),
             whole: element.span(),
-            ..Rule::new(matcher, action, span)
+            ..Rule::new(matcher, action, super::rules::telling(element))
         };
         let departing = Match::all(vec![on.matcher(Direction::Out), Match::Family(family), near, far]);
         let action = if off { Action::Accept } else { Action::Nat(to(NatKind::Source, outside, same)) };

@@ -166,7 +166,15 @@ impl<'d> Lowering<'_, '_, 'd> {
     /// An address of the firewall that it gets from elsewhere. As a destination it is told by the routing table; where several interfaces have
     /// such addresses, whose it is stays open. It is in no network that is known to be behind another interface.
     fn unknown_address(&mut self, key: Option<&str>, field: Field, family: Family, span: Span) -> Match {
-        let mut all = vec![Match::Family(family), Match::address(field, family, self.ifaces.elsewhere(family), true)];
+        // What no interface can have: `in_canforward` of FreeBSD, the loopback and multicast addresses, link-local ones.
+        let never = match family {
+            Family::V4 => Ranges::from_intervals(vec![(0, 0x00ff_ffff), (0x7f00_0000, 0x7fff_ffff), (0xe000_0000, 0xffff_ffff)]),
+            Family::V6 => {
+                Ranges::from_intervals(vec![(0, 1), (0xfe80 << 112, (0xfe80 << 112) | ((1 << 118) - 1)), (0xff << 120, u128::MAX)])
+            }
+        };
+        let elsewhere = self.ifaces.elsewhere(family).or(&never);
+        let mut all = vec![Match::Family(family), Match::address(field, family, elsewhere, true)];
         let whose = key.map_or_else(|| "the firewall".to_owned(), str::to_owned);
         if field == Field::Dst {
             all.push(Match::Field(Field::DstType, Ranges::single(addr_type::LOCAL)));

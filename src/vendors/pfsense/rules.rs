@@ -31,20 +31,107 @@ pub(super) struct Step {
     pub rule: Rule,
     /// The tag that it sets.
     pub tag: Option<u128>,
-    /// It asks for a tag.
-    pub tagged: bool,
+    /// It asks for this tag.
+    pub tagged: Option<u128>,
 }
 
 /// Elements of a rule that say nothing of which packets it matches or what becomes of them.
 const NEUTRAL: &[&str] = &[
-    "created", "updated", "descr", "description", "category", "categories", "id", "tracker", "associated-rule-id", "sequence", "seq", "log", "type", "action",
-    "interface", "interfacenot", "interfacenotif", "ipprotocol", "protocol", "source", "destination", "source_net", "source_not", "source_port", "destination_net",
-    "destination_not", "destination_port", "direction", "quick", "floating", "disabled", "enabled", "icmptype", "icmp6-type", "icmp6type", "tcpflags1",
-    "tcpflags2", "tcpflags_any", "statetype", "tag", "tagged", "os", "sched", "gateway", "replyto", "reply-to", "disablereplyto", "allowopts", "nopfsync",
-    "nosync", "statetimeout", "max", "max-src-nodes", "max-src-conn", "max-src-states", "max-src-conn-rate", "max-src-conn-rates", "adaptivestart",
-    "adaptiveend", "overload", "set-prio", "set-prio-low", "vlanprioset", "defaultqueue", "ackqueue", "dnpipe", "pdnpipe", "shaper1", "shaper2", "tos", "dscp",
-    "prio", "vlanprio", "label", "sort_order", "prio_group", "state-policy", "statepolicy", "udp-first", "udp-multiple", "udp-single", "source-track",
-    "srctrack", "divert-to", "separator", "natreflection", "user", "sloppy", "nottagged", "if", "descr_hash", "pflow", "af", "bridgeto", "captiveportal",
+    "created",
+    "updated",
+    "descr",
+    "description",
+    "category",
+    "categories",
+    "id",
+    "tracker",
+    "associated-rule-id",
+    "sequence",
+    "seq",
+    "log",
+    "type",
+    "action",
+    "interface",
+    "interfacenot",
+    "interfacenotif",
+    "ipprotocol",
+    "protocol",
+    "source",
+    "destination",
+    "source_net",
+    "source_not",
+    "source_port",
+    "destination_net",
+    "destination_not",
+    "destination_port",
+    "direction",
+    "quick",
+    "floating",
+    "disabled",
+    "enabled",
+    "icmptype",
+    "icmp6-type",
+    "icmp6type",
+    "tcpflags1",
+    "tcpflags2",
+    "tcpflags_any",
+    "statetype",
+    "tag",
+    "tagged",
+    "os",
+    "sched",
+    "gateway",
+    "replyto",
+    "reply-to",
+    "disablereplyto",
+    "allowopts",
+    "nopfsync",
+    "nosync",
+    "statetimeout",
+    "max",
+    "max-src-nodes",
+    "max-src-conn",
+    "max-src-states",
+    "max-src-conn-rate",
+    "max-src-conn-rates",
+    "adaptivestart",
+    "adaptiveend",
+    "overload",
+    "set-prio",
+    "set-prio-low",
+    "vlanprioset",
+    "defaultqueue",
+    "ackqueue",
+    "dnpipe",
+    "pdnpipe",
+    "shaper1",
+    "shaper2",
+    "tos",
+    "dscp",
+    "prio",
+    "vlanprio",
+    "label",
+    "sort_order",
+    "prio_group",
+    "state-policy",
+    "statepolicy",
+    "udp-first",
+    "udp-multiple",
+    "udp-single",
+    "source-track",
+    "srctrack",
+    "divert-to",
+    "separator",
+    "natreflection",
+    "user",
+    "sloppy",
+    "nottagged",
+    "if",
+    "descr_hash",
+    "pflow",
+    "af",
+    "bridgeto",
+    "captiveportal",
 ];
 
 /// Ranks of rules: `registerFilterRule` of OPNsense, and the three lists of pfSense's `filter_rules_generate`.
@@ -142,18 +229,12 @@ impl<'d> Lowering<'_, '_, 'd> {
         let log = if self.dialect == Dialect::Pfsense { element.has("log") } else { element.yes("log") };
         let comment = element.value("descr").or_else(|| element.value("description")).map(|d| d.text.into_owned());
         let uuid = element.attribute("uuid").map(|u| u.value().into_owned());
-        let tracker = element.value("tracker").map(|t| format!("rule {}", t.text));
-        let rule = Rule {
-            log,
-            enabled,
-            comment,
-            name: tracker.or(uuid),
-            whole,
-            ..Rule::new(matcher, action, element.tag_span())
-        };
+        let tracker = element.value("tracker").map(|t| t.text.into_owned());
+        let rule = Rule { log, enabled, comment, name: tracker.or(uuid), whole, ..Rule::new(matcher, action, telling(element)) };
         self.policy_routing(element, passes && enabled);
         let tag = element.value("tag").map(|t| self.tag(&t.text));
-        Some(Step { on, way, quick: self.quick(element, floating), rule, tag, tagged: element.value("tagged").is_some() })
+        let tagged = element.value("tagged").and_then(|t| self.tags.get(&*t.text)).copied();
+        Some(Step { on, way, quick: self.quick(element, floating), rule, tag, tagged })
     }
 
     /// The direction: of interface rules it is "in", but for OPNsense, where each rule may say (`FilterRule.php`).
@@ -231,7 +312,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         }
         if matches!(protocols.as_slice(), [1] | [58]) {
             let icmp6 = element.value("icmp6-type").or_else(|| element.value("icmp6type"));
-            let types = if family == Family::V6 { icmp6.or_else(|| element.value("icmptype").filter(|_| !new)) } else { element.value("icmptype") };
+            let types =
+                if family == Family::V6 { icmp6.or_else(|| element.value("icmptype").filter(|_| !new)) } else { element.value("icmptype") };
             if let Some(types) = types.filter(|t| !t.is(&["any"])) {
                 all.push(match words::icmp_types(&types.text, family) {
                     Some(set) => Match::Field(Field::Icmp, set),
@@ -292,7 +374,11 @@ impl<'d> Lowering<'_, '_, 'd> {
                 continue;
             }
             let span = child.tag_span();
-            self.reader.note(span, LineState::NotModelled, format!("<{}> in a rule is not known: whether it narrows the rule is open", child.name()));
+            self.reader.note(
+                span,
+                LineState::NotModelled,
+                format!("<{}> in a rule is not known: whether it narrows the rule is open", child.name()),
+            );
             all.push(self.opaque(&format!("<{}> of a rule holds: {text}", child.name()), span));
         }
         all
@@ -340,6 +426,13 @@ impl<'d> Lowering<'_, '_, 'd> {
 
 pub(super) const SYN: u8 = 2;
 pub(super) const SYN_ACK: u8 = 0x12;
+
+/// The part of a rule by which people know it: its description, else its interface or its action.
+pub(super) fn telling(element: Element<'_>) -> Span {
+    let described = ["descr", "description"].iter().find_map(|n| element.child(n).filter(|d| !d.text().is_empty()));
+    let part = described.or_else(|| ["target", "interface", "type", "action"].iter().find_map(|n| element.child(n)));
+    part.map_or(element.tag_span(), |p| p.span())
+}
 
 /// The alternatives of both families; what asks for nothing but the family is any packet.
 fn simplify(any: Vec<Match>) -> Match {

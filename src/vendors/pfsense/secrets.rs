@@ -6,23 +6,75 @@ use crate::source::{SourceFile, Span};
 
 /// Parts of names behind which something secret stands.
 const SECRET: &[&str] = &[
-    "pass", "pwd", "secret", "psk", "prv", "privkey", "private", "hash", "community", "otp_seed", "otpseed", "token", "shared", "bindpw", "apikey", "api_key",
-    "credential", "crypt_key", "static_keys", "pincode",
+    "pass",
+    "pwd",
+    "secret",
+    "psk",
+    "prv",
+    "privkey",
+    "private",
+    "hash",
+    "community",
+    "otp_seed",
+    "otpseed",
+    "token",
+    "shared",
+    "bindpw",
+    "apikey",
+    "api_key",
+    "credential",
+    "crypt_key",
+    "static_keys",
+    "pincode",
 ];
 /// Names as a whole.
-const EXACT: &[&str] = &["key", "tls", "tls_key", "seed", "pin", "sharedkey", "ddnsdomainkey", "enckey", "authkey", "pre-shared-key", "license_key", "md5key"];
+const EXACT: &[&str] =
+    &["key", "tls", "tls_key", "seed", "pin", "sharedkey", "ddnsdomainkey", "enckey", "authkey", "pre-shared-key", "license_key", "md5key"];
 /// Names that look so and hold none.
 const HARMLESS: &[&str] = &[
-    "passtos", "passthrough", "passthroughmac", "ipsecpassthru", "passthrumacadd", "passthrumacaddusername", "pass", "password_policy", "hash-algorithm",
-    "hash-algorithm-option", "hashalgos", "source_hash", "shared_forward", "pf_share_forward", "passive", "bypass", "passwordless", "nopass", "passwordauth",
-    "sshdkeyonly", "prvkeylen", "passtype", "passwordfield", "privatenets", "private_address", "private_domain", "nologprivatenets", "logprivatenets",
-    "password_expiration", "enable_password_policy_constraints", "shared_key_id", "pass_through", "privatedomain", "privateaddress", "passwd_auth", "privsep",
+    "passtos",
+    "passthrough",
+    "passthroughmac",
+    "ipsecpassthru",
+    "passthrumacadd",
+    "passthrumacaddusername",
+    "pass",
+    "password_policy",
+    "hash-algorithm",
+    "hash-algorithm-option",
+    "hashalgos",
+    "source_hash",
+    "shared_forward",
+    "pf_share_forward",
+    "passive",
+    "bypass",
+    "passwordless",
+    "nopass",
+    "passwordauth",
+    "sshdkeyonly",
+    "prvkeylen",
+    "passtype",
+    "passwordfield",
+    "privatenets",
+    "private_address",
+    "private_domain",
+    "nologprivatenets",
+    "logprivatenets",
+    "password_expiration",
+    "enable_password_policy_constraints",
+    "shared_key_id",
+    "pass_through",
+    "privatedomain",
+    "privateaddress",
+    "passwd_auth",
+    "privsep",
 ];
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = name.rsplit(':').next().unwrap_or("");
-    EXACT.contains(&name) || (!HARMLESS.contains(&name) && !name.contains("policy") && !name.contains("length") && SECRET.iter().any(|s| name.contains(s)))
+    EXACT.contains(&name)
+        || (!HARMLESS.contains(&name) && !name.contains("policy") && !name.contains("length") && SECRET.iter().any(|s| name.contains(s)))
 }
 
 /// Where the secrets of a file stand.
