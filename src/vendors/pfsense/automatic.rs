@@ -327,7 +327,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             if self.is_disabled(phase) {
                 continue;
             }
-            let span = phase.tag_span();
+            let span = super::rules::telling(phase);
             let on = match phase.value("interface").filter(|i| !i.text.starts_with("_vip") && !i.is(&["any"])) {
                 Some(i) => self.on(&[i.text.split("_vhid").next().unwrap_or("")], false, i.span),
                 None => On::Any,

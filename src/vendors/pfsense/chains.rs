@@ -3,7 +3,7 @@
 //! pf looks at a forwarded packet twice: on its way in and on its way out (pf.conf(5)). What is decided on arrival hangs on the hooks for input and
 //! for forwarding, so that an answer names the rule of the interface where a packet arrived; what is decided on departure comes after the source
 //! is translated. A chain holds the rules with `quick` and those that set a tag in their order, then the other rules in reverse order. The tag of a packet is its
-//! [`Field::Mark`]; that a translation with `pass` let it through stands in [`Field::CtMark`], which pf does not have.
+//! [`Field::Mark`], whose highest bit says that a translation with `pass` let it through.
 
 use std::collections::HashSet;
 
@@ -16,11 +16,16 @@ use crate::packets::Field;
 use crate::packets::fields::ct;
 use crate::source::Span;
 
-/// The value of [`Field::CtMark`] for "let through by its translation".
-pub(super) const PASSED: u128 = 1;
+/// The bit of [`Field::Mark`] for "let through by its translation".
+const PASSED: u128 = 1 << 31;
 const TRANSLATION: i32 = -100;
 const SOURCE: i32 = 100;
 const FILTER: i32 = 0;
+
+/// What a translation with `pass` does to its packets.
+pub(super) fn passed() -> Effect {
+    Effect::SetBits { field: Field::Mark, mask: PASSED, value: PASSED, xor: false }
+}
 
 /// Those of TCP with the flags `set` of `of`, and whatever is not TCP.
 pub(super) fn flags(of: u8, set: u8) -> Match {
@@ -54,15 +59,7 @@ impl Lowering<'_, '_, '_> {
     /// The chains of the whole device. `rdr` translates destinations on arrival, `nat` sources on departure.
     pub fn chains(&mut self, steps: &[Step], rdr: Vec<Rule>, nat: Vec<Rule>) {
         if !rdr.is_empty() {
-            let passes = rdr.iter().any(|r| !r.effects.is_empty());
-            let mut rules = Vec::new();
-            if passes {
-                let mut reset = Rule::implied("not yet let through", Match::Any, Action::Continue, self.whole);
-                reset.effects.push(Effect::Set(Field::CtMark, 0));
-                rules.push(reset);
-            }
-            rules.extend(rdr);
-            self.base("in (port forwarding)", rules, &[Hook::Prerouting], TRANSLATION, true);
+            self.base("in (port forwarding)", rdr, &[Hook::Prerouting], TRANSLATION, true);
         }
         if !nat.is_empty() {
             // Before the filter of departing packets, which sees the translated source.
@@ -155,8 +152,7 @@ impl Lowering<'_, '_, '_> {
         let lo = Match::Interface(direction, crate::model::NamePattern::exact("lo0"));
         rules.push(Rule::implied("loopback interface", lo, Action::Accept, whole));
         if direction == Direction::In && self.passes {
-            let opens = Match::Field(Field::Ct, Ranges::single(ct::NEW));
-            let passed = Match::all(vec![Match::Field(Field::CtMark, Ranges::single(PASSED)), opens]);
+            let passed = Match::Field(Field::Mark, Ranges::interval(PASSED, (PASSED << 1) - 1));
             rules.push(Rule::implied("let through by its port forwarding", passed, Action::Accept, whole));
         }
         if direction == Direction::Out && !self.tags.is_empty() {

@@ -8,7 +8,7 @@ use super::rules::{Step, Way};
 use super::tree::{Text, Tree};
 use super::words;
 use crate::diag::LineState;
-use crate::model::{Action, Direction, Effect, Match, NatKind, Rule, Translation};
+use crate::model::{Action, Direction, Match, NatKind, Rule, Translation};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
 use crate::syntax::xml::Element;
@@ -130,7 +130,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             comment,
             name: element.attribute("uuid").map(|u| u.value().into_owned()),
             log: opnsense && element.yes("log"),
-            effects: if passes { vec![Effect::Set(Field::CtMark, super::chains::PASSED)] } else { vec![] },
+            effects: if passes { vec![super::chains::passed()] } else { vec![] },
             whole: element.span(),
             ..Rule::new(
                 Match::all(vec![on.matcher(Direction::In), matcher.clone()]),
@@ -263,15 +263,23 @@ impl<'d> Lowering<'_, '_, 'd> {
         steps
     }
 
-    /// What miniupnpd adds while it runs: any forwarding of packets from outside.
+    /// What miniupnpd adds while it runs: forwardings of TCP and UDP from the address outside to machines inside. In IPv6 it would open holes for
+    /// the addresses of those machines themselves, which both firewalls leave off.
     fn port_mapping_anchor(&mut self, rules: &mut Vec<Rule>) {
         let Some((span, on)) = self.upnp() else { return };
         let what = self.opaque("a machine inside has asked for this forwarding (UPnP, NAT-PMP or PCP)", span);
+        let key = on.clone().unwrap_or_else(|| "(self)".into());
+        let word = if on.is_some() { format!("{key}ip") } else { key };
+        let side = Side { words: vec![Text { text: word.into(), span }], not: super::places::Negation::No, port: None };
+        let own = self.place(&side, Field::Dst, Family::V4, None);
+        let inside = self.ifaces.elsewhere(Family::V4).minus(&self.ifaces.own(Family::V4));
         let on = on.map_or(On::Any, On::one);
-        let matcher = Match::all(vec![on.matcher(Direction::In), what]);
-        let mut rule =
-            Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(translation(NatKind::Destination, None)), span);
-        rule.effects.push(Effect::Set(Field::CtMark, super::chains::PASSED));
+        let protocols = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
+        let matcher = Match::all(vec![on.matcher(Direction::In), Match::Family(Family::V4), protocols, own, what]);
+        let mut to = translation(NatKind::Destination, (!inside.is_empty()).then_some((Family::V4, inside)));
+        to.ports = Some(Ranges::interval(1, 0xffff));
+        let mut rule = Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(to), span);
+        rule.effects.push(super::chains::passed());
         rules.push(rule);
     }
 }
