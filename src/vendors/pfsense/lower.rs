@@ -9,7 +9,7 @@ use super::rules::{Step, Way};
 use super::tree::Tree;
 use crate::diag::LineState;
 use crate::model::{Action, Match};
-use crate::source::Span;
+use crate::source::{Span, secret_elements};
 use crate::syntax::xml::{Document, Element, ProblemKind};
 use crate::vendors::Reader;
 
@@ -37,7 +37,7 @@ const STEPS: usize = 200_000;
 
 pub(super) fn read(reader: &mut Reader<'_>, dialect: Dialect) {
     let file = reader.file;
-    for span in super::secrets::secrets(file) {
+    for span in secret_elements(file) {
         reader.secret(span);
     }
     let document = Document::read(file, reader.limits);

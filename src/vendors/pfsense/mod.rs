@@ -23,7 +23,6 @@ mod outbound;
 mod places;
 mod routes;
 mod rules;
-mod secrets;
 mod services;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Secrets, by the names of the elements in which they stand.
+//! Secrets in XML, by the names of the elements in which they stand.
 //!
-//! The text is searched, not the tree: what stands behind damage is hidden as well.
+//! The text is searched, not the tree: what stands behind damage is hidden as well, and what is read as another format.
 
-use crate::source::{SourceFile, Span};
+use super::{SourceFile, Span};
 
 /// Parts of names behind which something secret stands.
 const SECRET: &[&str] = &[
@@ -77,8 +77,8 @@ fn is_secret(name: &str) -> bool {
         || (!HARMLESS.contains(&name) && !name.contains("policy") && !name.contains("length") && SECRET.iter().any(|s| name.contains(s)))
 }
 
-/// Where the secrets of a file stand.
-pub(super) fn secrets(file: &SourceFile) -> Vec<Span> {
+/// Where elements with names such as `password` hold something: from its first to its last character, and of longer ones each line.
+pub fn secret_elements(file: &SourceFile) -> Vec<Span> {
     let text: &str = &file.text;
     let mut found = Vec::new();
     let mut at = 0;
@@ -99,8 +99,9 @@ pub(super) fn secrets(file: &SourceFile) -> Vec<Span> {
             None => (0, inner.find('<').unwrap_or(inner.len())),
         };
         let value = inner.get(skip..skip + stop).unwrap_or("");
-        // `key` is also what a setting or a record is called by, and such names are short words.
-        let plain = name == "key" && value.len() < 16 && value.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-' | b'.'));
+        // `key` is also what a setting or a record is called by, as in property lists: those are words.
+        let is_word = value.trim().len() < 16 || !value.bytes().any(|b| b.is_ascii_digit()) || value.contains('.');
+        let plain = name.eq_ignore_ascii_case("key") && is_word;
         let from = body + skip + (value.len() - value.trim_start().len());
         if !value.trim().is_empty() && !plain {
             found.push(Span::new(file.id, from, from + value.trim().len()));
@@ -135,9 +136,9 @@ mod tests {
     #[test]
     fn values_are_found_by_the_names_of_their_elements() {
         let text = "<a><password>one</password><bcrypt-hash><![CDATA[two<x]]></bcrypt-hash><type>pass</type><psk/><pass>x</pass>\
-                    <hash-algorithm>sha256</hash-algorithm><key>abc123XYZ</key><prv>cut";
+                    <hash-algorithm>sha256</hash-algorithm><key>Label</key><key>abc123XYZabc123XYZ</key><prv>cut";
         let file = SourceFile::from_text(FileId(0), "config.xml", text);
-        let found: Vec<&str> = secrets(&file).iter().map(|s| file.slice(*s)).collect();
-        assert_eq!(found, ["one", "two<x", "abc123XYZ", "cut"]);
+        let found: Vec<&str> = secret_elements(&file).iter().map(|s| file.slice(*s)).collect();
+        assert_eq!(found, ["one", "two<x", "abc123XYZabc123XYZ", "cut"]);
     }
 }
