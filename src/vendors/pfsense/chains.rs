@@ -22,9 +22,13 @@ const TRANSLATION: i32 = -100;
 const SOURCE: i32 = 100;
 const FILTER: i32 = 0;
 
-/// What a translation with `pass` does to its packets.
-pub(super) fn passed() -> Effect {
-    Effect::SetBits { field: Field::Mark, mask: PASSED, value: PASSED, xor: false }
+impl Lowering<'_, '_, '_> {
+    /// What a translation with `pass` does to its packets: the filter lets them through by a rule that names it.
+    pub fn passed(&mut self, span: Span) -> Effect {
+        let value = PASSED | (self.passes.len() as u128 & (PASSED - 1));
+        self.passes.push((value, span));
+        Effect::Set(Field::Mark, value)
+    }
 }
 
 /// Those of TCP with the flags `set` of `of`, and whatever is not TCP.
@@ -65,9 +69,10 @@ impl Lowering<'_, '_, '_> {
             // Before the filter of departing packets, which sees the translated source.
             self.base("out (translation)", nat, &[Hook::Postrouting], TRANSLATION, true);
         }
-        self.base("forwarding", self.not_forwarded(), &[Hook::Forward], FILTER - 1, false);
         let rules = self.filter(steps, Direction::In);
         self.base("in", rules, &[Hook::Input, Hook::Forward], FILTER, false);
+        // Routing comes after what is decided on arrival.
+        self.base("forwarding", self.not_forwarded(), &[Hook::Forward], FILTER + 1, false);
         let rules = self.filter(steps, Direction::Out);
         self.base("out", rules, &[Hook::Postrouting], FILTER + SOURCE, false);
     }
@@ -86,7 +91,9 @@ impl Lowering<'_, '_, '_> {
         any.push(host(Field::Dst, Family::V6, 0xff << 120, u128::MAX));
         any.push(host(Field::Src, Family::V6, 0xff << 120, u128::MAX));
         any.push(Match::Interface(Direction::Out, crate::model::NamePattern::exact("lo0")));
-        vec![Rule::implied("addresses that are not routed", Match::AnyOf(any), Action::Drop, self.whole)]
+        let rule = Rule::implied("addresses that are not routed", Match::AnyOf(any), Action::Drop, self.whole);
+        // The kernel counts them; no line of the policy could log them.
+        vec![Rule { log: true, ..rule }]
     }
 
     fn base(&mut self, name: &str, rules: Vec<Rule>, hooks: &[Hook], priority: i32, nat: bool) {
@@ -151,9 +158,9 @@ impl Lowering<'_, '_, '_> {
         let mut rules = vec![Rule::implied("state of a connection that was let through", known, Action::Accept, whole)];
         let lo = Match::Interface(direction, crate::model::NamePattern::exact("lo0"));
         rules.push(Rule::implied("loopback interface", lo, Action::Accept, whole));
-        if direction == Direction::In && self.passes {
-            let passed = Match::Field(Field::Mark, Ranges::interval(PASSED, (PASSED << 1) - 1));
-            rules.push(Rule::implied("let through by its port forwarding", passed, Action::Accept, whole));
+        for (value, span) in self.passes.iter().filter(|_| direction == Direction::In) {
+            let passed = Match::Field(Field::Mark, Ranges::single(*value));
+            rules.push(Rule::implied("pass of a port forwarding", passed, Action::Accept, *span));
         }
         if direction == Direction::Out && !self.tags.is_empty() {
             // What the firewall itself sends begins without a tag; what it forwards keeps the one of its way in.

@@ -25,8 +25,8 @@ pub(super) struct Lowering<'r, 'a, 'd> {
     /// Numbers of the tags that rules set.
     pub tags: HashMap<String, u128>,
     pub gateway_names: HashSet<String>,
-    /// A translation lets its packets go past the filter.
-    pub passes: bool,
+    /// Marks of packets that a translation lets go past the filter, with the place of each translation.
+    pub passes: Vec<(u128, Span)>,
     /// Something of the file was not read.
     pub loses: bool,
     pub most_steps: usize,
@@ -72,7 +72,7 @@ pub(super) fn read(reader: &mut Reader<'_>, dialect: Dialect) {
         aliases: Aliases::default(),
         tags: HashMap::new(),
         gateway_names: HashSet::new(),
-        passes: false,
+        passes: Vec::new(),
         loses,
         most_steps,
     };

@@ -48,7 +48,6 @@ impl<'d> Lowering<'_, '_, 'd> {
         for static_ in self.static_translations() {
             rules.extend(static_.arriving);
         }
-        self.passes = rules.iter().any(|r| !r.effects.is_empty());
         rules
     }
 
@@ -130,7 +129,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             comment,
             name: element.attribute("uuid").map(|u| u.value().into_owned()),
             log: opnsense && element.yes("log"),
-            effects: if passes { vec![super::chains::passed()] } else { vec![] },
+            effects: if passes { vec![self.passed(super::rules::telling(element))] } else { vec![] },
             whole: element.span(),
             ..Rule::new(
                 Match::all(vec![on.matcher(Direction::In), matcher.clone()]),
@@ -279,7 +278,7 @@ impl<'d> Lowering<'_, '_, 'd> {
         let mut to = translation(NatKind::Destination, (!inside.is_empty()).then_some((Family::V4, inside)));
         to.ports = Some(Ranges::interval(1, 0xffff));
         let mut rule = Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(to), span);
-        rule.effects.push(super::chains::passed());
+        rule.effects.push(self.passed(span));
         rules.push(rule);
     }
 }

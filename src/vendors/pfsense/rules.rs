@@ -269,7 +269,7 @@ impl<'d> Lowering<'_, '_, 'd> {
         };
         let not = new && element.yes("interfacenot");
         let names: Vec<&str> = parts(&list.text).collect();
-        if floating && names.iter().any(|n| *n == "any") {
+        if floating && names.contains(&"any") {
             return On::Any;
         }
         self.on(&names, not, list.span)
