@@ -240,6 +240,43 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("fgt policy"),
         ),
     );
+    write(
+        root,
+        "sense/config.xml",
+        &format!(
+            "<opnsense><!-- old password: {} --><system><hostname>sense</hostname><user><name>root</name><uid>0</uid><password>{}</password><otp_seed>{}</otp_seed>\n\
+             <apikeys><item><key>{}</key><secret>{}</secret></item></apikeys></user><webgui><protocol>https</protocol></webgui></system>\n\
+             <interfaces><wan><if>em0</if><ipaddr>dhcp</ipaddr><ppp_password>{}</ppp_password></wan></interfaces><snmpd><enable>1</enable><rocommunity>{}</rocommunity></snmpd>\n\
+             <ipsec><enable>1</enable><phase1><ikeid>1</ikeid><remote-gateway>192.0.2.7</remote-gateway><pre-shared-key>{}</pre-shared-key></phase1></ipsec>\n\
+             <openvpn><openvpn-client><vpnid>1</vpnid><server_addr>vpn.example</server_addr><auth_pass><![CDATA[{}]]></auth_pass><tls>{}</tls></openvpn-client></openvpn>\n\
+             <OPNsense><wireguard><server><servers><server uuid=\"1\"><privkey>{}</privkey><port>51820</port></server></servers></server></wireguard></OPNsense>\n\
+             <ca><prv>{}</prv></ca><installedpackages><thing><apisecret>{}</apisecret></thing></installedpackages></opnsense>\n",
+            m.word("xml comment"),
+            m.word("xml password"),
+            m.word("xml otp"),
+            m.word("xml key"),
+            m.word("xml secret"),
+            m.word("xml ppp"),
+            m.word("xml community"),
+            m.word("xml psk"),
+            m.word("xml auth pass"),
+            m.body("xml tls"),
+            m.key("xml privkey"),
+            m.body("xml prv"),
+            m.word("xml package"),
+        ),
+    );
+    // Cut in the middle of a secret.
+    write(
+        root,
+        "sense-cut/config.xml",
+        &format!(
+            "<pfsense><system><user><name>admin</name><bcrypt-hash>{}</bcrypt-hash>\n<& damaged <md5-hash>{}</md5-hash>\n<pre-shared-key>{}",
+            m.word("cut hash"),
+            m.word("cut md5"),
+            m.word("cut psk")
+        ),
+    );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
     write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
     write(
@@ -315,12 +352,27 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "edge/ruleset.nft",
         "old/rules.v4",
         "branch-fgt/fgt.conf",
+        "sense/config.xml",
+        "sense-cut/config.xml",
     ];
     let mut leaks = String::new();
     for file in files {
-        let formats =
-            ["wireguard", "openvpn", "iptables", "nftables", "nftables-json", "sysctl", "ipset", "ip-addr", "ip-route", "fortios"];
-        for format in formats.into_iter().chain(["ufw", "ufw-status"]) {
+        for format in [
+            "wireguard",
+            "openvpn",
+            "iptables",
+            "nftables",
+            "nftables-json",
+            "sysctl",
+            "ipset",
+            "ip-addr",
+            "ip-route",
+            "fortios",
+            "opnsense",
+            "pfsense",
+            "ufw",
+            "ufw-status",
+        ] {
             let named = format!("{file}={format}");
             let (text, _) = run(root, &["annotate", file, "--format-of", &named]);
             if let Some((mark, part)) = marks.leak(&text) {

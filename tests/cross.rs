@@ -2,7 +2,7 @@
 //! every format; and the twin in `wrong/` must differ in the packet that is named there.
 //!
 //! Compared are packets that open a connection: TCP with SYN alone, UDP, echo requests, ESP and GRE; whole, unmarked, between the
-//! addresses and interfaces that the intent names. What firewalls do with other packets by themselves differs, and is no part of an intent.
+//! addresses and interfaces that the intent names, and not from or to port 0. What firewalls do with other packets by themselves differs, and is no part of an intent.
 #![allow(missing_docs, clippy::print_stderr)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use fwproof::eval::flow::{Query, Want, passing};
 use fwproof::eval::{Analysis, Way, walk, words};
 use fwproof::model::{Device, NamePattern};
 use fwproof::net::{Family, Ranges, parse_cidr};
-use fwproof::packets::fields::ct;
+use fwproof::packets::fields::{ABSENT_PORT, ct};
 use fwproof::packets::{Cube, Dim, Field, Packet, header_space, plausible};
 use fwproof::pipeline::{self, Options};
 use fwproof::source::Limits;
@@ -95,7 +95,10 @@ fn opening(service: &str, family: Family) -> Vec<Cube> {
         }
     };
     let fixed = [(Field::Ct, ct::NEW), (Field::Fragment, 0), (Field::Mark, 0), (Field::CtMark, 0), (Field::PktType, 0), (Field::CtNat, 0)];
+    // Port 0 is reserved (RFC 6335), and some firewalls drop it by themselves.
+    let ports = Ranges::interval(1, ABSENT_PORT);
     let plain = |c: Cube| fixed.into_iter().try_fold(c, |c, (f, n)| with(c, f, &single(n), family));
+    let plain = |c: Cube| [Field::Sport, Field::Dport].into_iter().try_fold(plain(c)?, |c, f| with(c, f, &ports, family));
     let kinds: Vec<Cube> = kinds.into_iter().filter_map(plain).collect();
     // Only packets that there can be: with ports where their protocol has ports, and so on.
     header_space(family).iter().flat_map(|h| kinds.iter().filter_map(|k| k.and(h))).collect()

@@ -180,7 +180,8 @@ impl Case<'_, '_> {
     }
 
     fn not_loopback(&self, family: Family) -> Ranges {
-        let lo = self.analysis.space.interfaces(&crate::model::NamePattern::exact("lo"));
+        let of = |name| self.analysis.space.interfaces(&crate::model::NamePattern::exact(name));
+        let lo = of("lo").or(&of("lo0"));
         lo.or(&Ranges::single(0)).complement(Field::Iif.max(family))
     }
 

@@ -186,7 +186,8 @@ impl Space {
             }
         }
         device.interfaces.iter().flatten().for_each(|i| add(&NamePattern::exact(&*i.name)));
-        device.tunnels.iter().for_each(|t| add(&NamePattern::exact(&*t.interface)));
+        // Tunnels of policies (IPsec) have no interface.
+        device.tunnels.iter().filter(|t| !t.interface.is_empty()).for_each(|t| add(&NamePattern::exact(&*t.interface)));
         extra.iter().for_each(&mut add);
         let mut names: Vec<NamePattern> = exact.into_iter().map(NamePattern::exact).collect();
         names.extend(wild.into_iter().map(NamePattern::prefix));

@@ -1,10 +1,12 @@
 //! Files as text with spans: decoding, line numbers, and the redaction of secrets.
 
 mod decode;
+mod elements;
 mod probable;
 mod redact;
 
 pub use decode::{Decoded, Encoding, decode};
+pub use elements::secret_elements;
 pub use probable::probable_secrets;
 pub use redact::{Redactor, SecretLabel};
 

@@ -35,7 +35,7 @@ const INLINE: &[&str] = &[
 /// The secrets that a file seems to hold. Of keys of which nothing says whether they are public, those in comments count: wherever else a
 /// key may stand, a reader knows what it is.
 pub fn probable_secrets(file: &SourceFile) -> Vec<Span> {
-    let mut out = Vec::new();
+    let mut out = super::secret_elements(file);
     let (mut in_block, mut in_inline) = (false, false);
     for i in 0..file.line_count() {
         let line = file.line(i);

@@ -8,6 +8,7 @@ mod netfilter;
 mod openvpn;
 mod openwrt;
 mod pf;
+mod pfsense;
 mod reader;
 mod wireguard;
 
@@ -34,6 +35,8 @@ pub static FORMATS: &[&Format] = &[
     &openvpn::OPENVPN,
     &openwrt::OPENWRT,
     &pf::PF,
+    &pfsense::OPNSENSE,
+    &pfsense::PFSENSE,
     &netfilter::SYSCTL,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
