@@ -175,6 +175,8 @@ pub struct ConditionId(pub u32);
 pub struct Conditions {
     list: Vec<(String, Span)>,
     index: HashMap<String, ConditionId>,
+    /// How often a condition was made afresh from a text.
+    times: HashMap<String, usize>,
 }
 
 impl Conditions {
@@ -187,6 +189,15 @@ impl Conditions {
         self.list.push((text.to_owned(), span));
         self.index.insert(text.to_owned(), id);
         id
+    }
+
+    /// A condition of its own, though the text has been seen: what it asks has a state for each rule (a rate), or may have another answer
+    /// when it is asked the next time (a mark that a rule between has set).
+    pub fn intern_afresh(&mut self, text: &str, span: Span) -> ConditionId {
+        let times = self.times.entry(text.to_owned()).or_insert(0);
+        *times += 1;
+        let own = if *times == 1 { text.to_owned() } else { format!("{text} [{times}]") };
+        self.intern(&own, span)
     }
 
     /// Text and first place of a condition.

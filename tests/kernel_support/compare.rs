@@ -1,6 +1,7 @@
 //! What fwproof says and what the kernel did, packet for packet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
 
 use fwproof::eval::walk::{Outcome, walk};
@@ -42,8 +43,11 @@ pub struct Tally {
     pub shares: Vec<(String, usize, usize)>,
     pub skipped: BTreeMap<String, usize>,
     pub not_loaded: Vec<(String, String)>,
+    /// Lines of real rule sets that the kernel does not take here, and that were left out for both sides.
+    pub left_out: BTreeMap<String, usize>,
     pub different: Vec<String>,
-    pub rulesets: usize,
+    /// The rule sets that were loaded, each counted once however often and by whatever program.
+    pub rulesets: BTreeSet<u64>,
 }
 
 impl Tally {
@@ -65,8 +69,9 @@ impl Tally {
         }
         self.shares.extend(other.shares);
         self.not_loaded.extend(other.not_loaded);
+        self.left_out.extend(other.left_out);
         self.different.extend(other.different);
-        self.rulesets += other.rulesets;
+        self.rulesets.extend(other.rulesets);
     }
 
     /// The table.
@@ -87,9 +92,12 @@ impl Tally {
             all.different += c.different;
         }
         row(("all", "", ""), &all);
-        t.push_str(&format!("{} rule sets", self.rulesets));
+        t.push_str(&format!("{} rule sets", self.rulesets.len()));
         for (why, n) in &self.skipped {
             t.push_str(&format!("\nnot compared: {n} packets, {why}"));
+        }
+        for (name, n) in &self.left_out {
+            t.push_str(&format!("\nwithout {n} lines: {name}"));
         }
         for (name, why) in &self.not_loaded {
             t.push_str(&format!("\nnot loaded: {name}: {}", why.lines().next().unwrap_or("")));
@@ -221,7 +229,9 @@ pub fn compare(ruleset: &Ruleset, loader: Loader, most: usize, seed: u64, argume
             return tally;
         }
     };
-    tally.rulesets = 1;
+    let mut hasher = std::hash::DefaultHasher::new();
+    ruleset.text.hash(&mut hasher);
+    tally.rulesets.insert(hasher.finish());
     let (mut unknown, mut all) = (0, 0);
     for (((way, family, packet), seen), shot) in asked.into_iter().zip(seen).zip(&job.shots) {
         match judge(&analysis, way, family, packet, &seen, shot, natural) {

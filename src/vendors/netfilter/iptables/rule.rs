@@ -385,12 +385,16 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     /// An option of an exact module that is beyond the model.
     pub(super) fn opaque_option(&mut self, module: &str, words: &str, negated: bool) {
-        let m = self.opaque(
-            LineState::NotModelled,
-            &format!("{module} --{words}"),
-            negated,
-            &format!("match `-m {module} --{words}` is not modelled"),
-        );
+        let mut text = format!("{module} --{words}");
+        if matches!(module, "mark" | "connmark" | "tos" | "dscp" | "ttl" | "hl") {
+            // What a rule between may have changed: the next rule that asks may get another answer.
+            let n = self.shared.ordinals.entry(text.clone()).or_insert(0);
+            *n += 1;
+            if *n > 1 {
+                text = format!("{text} [{n}]");
+            }
+        }
+        let m = self.opaque(LineState::NotModelled, &text, negated, &format!("match `-m {module} --{words}` is not modelled"));
         self.parts.push(m);
     }
 

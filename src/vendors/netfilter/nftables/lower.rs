@@ -335,7 +335,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Stmt::Counter(packets) => draft.packets = draft.packets.or(*packets),
             Stmt::Log => draft.log = true,
             Stmt::Condition { text, scoped } => {
-                let m = self.matching().condition(text, *scoped, span);
+                let m = self.matching().passing_condition(text, *scoped, span);
                 self.require(rule, draft, m);
             }
             Stmt::Assign(sel, value) => self.assign(rule, draft, sel, value, span),
@@ -347,7 +347,7 @@ impl<'a> Lowering<'_, '_, 'a> {
             Stmt::Update(_, key, condition) => {
                 self.imply(rule, draft, key);
                 if let Some(text) = condition {
-                    let m = self.matching().condition(text, true, span);
+                    let m = self.matching().passing_condition(text, true, span);
                     self.require(rule, draft, m);
                 }
             }

@@ -44,6 +44,14 @@ impl<'x> Scope<'x> {
         Match::Opaque(self.conditions.intern(&text, span))
     }
 
+    /// An opaque condition whose answer may be another one when another rule asks the same.
+    pub fn passing_condition(&mut self, text: &str, scoped: bool, span: Span) -> Match {
+        let text = if scoped || text.contains('@') { Cow::Owned(format!("{text} ({})", self.name)) } else { Cow::Borrowed(text) };
+        let id = self.conditions.intern_afresh(&text, span);
+        self.opaque.push(self.conditions.get(id).0.to_owned());
+        Match::Opaque(id)
+    }
+
     fn info(&self, sel: &Sel<'_>) -> Info {
         info(sel, self.only)
     }
@@ -164,7 +172,41 @@ impl<'x> Scope<'x> {
             "true" => "exists".to_owned(),
             _ => value,
         };
-        self.condition(&format!("{what}{operator}{value}"), false, span).negate_if(negated)
+        let text = format!("{what}{operator}{value}");
+        let asked = if self.may_change(left) || self.may_change(right) {
+            self.passing_condition(&text, false, span)
+        } else {
+            self.condition(&text, false, span)
+        };
+        asked.negate_if(negated)
+    }
+
+    /// Whether what is read may be something else for the next rule that reads it: what rules can change, and what is drawn by lot or counted
+    /// (`numgen`).
+    fn may_change(&self, e: &Expr<'_>) -> bool {
+        match &e.peel().kind {
+            Kind::Sel(Sel::Other(text)) => text.starts_with("numgen"),
+            Kind::Sel(Sel::Meta(key)) if key == "random" => true,
+            Kind::Sel(sel) => matches!(
+                self.info(sel).field,
+                Some(
+                    Field::Mark
+                        | Field::CtMark
+                        | Field::Dscp
+                        | Field::Ttl
+                        | Field::Src
+                        | Field::Dst
+                        | Field::Sport
+                        | Field::Dport
+                        | Field::Ct
+                        | Field::CtNat
+                )
+            ),
+            Kind::Bin(_, a, b) => self.may_change(a) || self.may_change(b),
+            Kind::Concat(parts) => parts.iter().any(|p| self.may_change(p)),
+            Kind::Map(k, _) => self.may_change(k),
+            _ => false,
+        }
     }
 
     /// The comparison itself, if the model can say it.
