@@ -265,8 +265,8 @@ fn iif_is_lo(space: &fwproof::eval::Space, way: Way, p: &Packet) -> bool {
 /// One of 40 addresses for any, beside those that the addresses of rules are near to.
 fn pool(family: Family, n: u128) -> u128 {
     match family {
-        Family::V4 => 0x0b07_0000 | n % 40 + 1,
-        Family::V6 => 0x2001_0db8_0b07 << 80 | n % 40 + 1,
+        Family::V4 => 0x0b07_0000 | (n % 40 + 1),
+        Family::V6 => (0x2001_0db8_0b07 << 80) | (n % 40 + 1),
     }
 }
 
