@@ -172,11 +172,11 @@ fn context<'c, 't>(
     v4.resolve_all(reader);
     v6.resolve_all(reader);
     services.resolve_all(reader);
-    let vips = nat::Vips::new(reader, domain, zones, &mut services, mark);
-    let pools = nat::Pools::new(reader, domain);
     let settings = domain.section("system settings");
     // Policies by application always go with the central tables (administration guide, "NGFW policy").
     let central = settings.as_ref().is_some_and(|s| s.is("central-nat", "enable") || s.is("ngfw-mode", "policy-based"));
+    let vips = nat::Vips::new(reader, domain, zones, &mut services, central, version, mark);
+    let pools = nat::Pools::new(reader, domain);
     let global = |path: &str| domains.iter().find_map(|d| d.section(path));
     Context {
         domain,
