@@ -146,7 +146,7 @@ fn of_virtual_ips_that_overlap_the_first_in_the_list_takes_the_packet() {
     let (both, other) = ("tcp 443 port1>port2 192.0.2.9 203.0.113.2", "tcp 444 port1>port2 192.0.2.9 203.0.113.2");
     all(&overlapping("7.4.4", "web", "others", "web others"), &[(both, Accept), (other, Accept)]);
     // A policy that names the one that comes second gets nothing of what the first takes.
-    let two = "web\nnext\nedit 2\nset srcintf port1\nset dstintf port2\nset srcaddr all\nset dstaddr others\nset schedule always\nset service ALL";
+    let two = "web\nset schedule always\nset service ALL\nnext\nedit 2\nset srcintf port1\nset dstintf port2\nset srcaddr all\nset dstaddr others";
     all(&overlapping("7.4.4", "web", "others", two), &[(both, Accept), (other, Drop)]);
     all(&overlapping("7.4.4", "others", "web", two), &[(both, Drop), (other, Drop)]);
     // Before 7.2 another order decided.

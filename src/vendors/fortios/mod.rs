@@ -2,7 +2,7 @@
 //!
 //! [`syntax`] cuts statements, [`tree`] builds sections and tables, [`domain`] sorts them by virtual domain. [`addresses`] and [`services`] resolve
 //! objects; [`nat`], [`policy`] and [`local_in`] make chains of what was resolved; [`network`], [`management`] and [`vpn`] lower the rest.
-//! [`lines`] says which line is what.
+//! [`lines`] says which line is what, by the lists of [`sections`] and [`settings`].
 //!
 //! How packets meet it: virtual IPs translate before routing; then the policies of the virtual domain of the arrival interface decide, in the order of
 //! the file; then sources are translated. Traffic to the appliance meets the local-in policies, then the services that are switched on.
@@ -18,7 +18,9 @@ mod nat;
 mod network;
 mod policy;
 mod secrets;
+mod sections;
 mod services;
+mod settings;
 mod syntax;
 #[cfg(test)]
 mod tests;

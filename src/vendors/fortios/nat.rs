@@ -125,7 +125,8 @@ impl Vips {
 /// of older versions it is said that their address counts as the appliance's own all the same (technical tip 189573).
 fn named_by_policies(domain: &Domain<'_>) -> HashSet<String> {
     let mut named = HashSet::new();
-    for path in ["firewall policy", "firewall policy6", "firewall consolidated policy", "firewall security-policy", "firewall proxy-policy"] {
+    for path in ["firewall policy", "firewall policy6", "firewall consolidated policy", "firewall security-policy", "firewall proxy-policy"]
+    {
         for entry in domain.table(path).iter().filter(|e| !e.is("status", "disable")) {
             for setting in ["dstaddr", "dstaddr4", "dstaddr6"] {
                 named.extend(entry.values(setting).iter().map(|w| w.text.clone()));
