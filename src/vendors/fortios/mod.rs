@@ -57,7 +57,7 @@ pub static FORTIOS: Format = Format {
         "domain names, countries, dynamic and internet-service objects, users and schedules (conditions that may or may not hold)",
         "policies by application, policies of proxies, multicast policies, policies between IPv4 and IPv6",
         "traffic between virtual domains, policy routes, routing protocols, DoS policies, security profiles",
-        "sources that virtual IPs give to outgoing connections",
+        "sources that virtual IPs give to outgoing connections; which of several that overlap takes a packet, before 7.2 and in IPv6",
         "packets that leave by an outside interface through which they came in (allow-traffic-redirect)",
     ],
     role: Role::Firewall,
