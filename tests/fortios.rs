@@ -118,6 +118,50 @@ fn policies_that_name_a_virtual_ip_see_what_it_translates() {
     assert_eq!(became.field(fwproof::packets::Field::Dport), 8443);
 }
 
+/// Two virtual IPs that overlap, of which one or both are named by a policy; everything may go in otherwise.
+fn overlapping(version: &str, first: &str, second: &str, named: &str) -> Device {
+    let vip = |name: &str, to: &str, ports: &str| {
+        format!(
+            "edit {name}\nset extip 203.0.113.2\nset mappedip {to}\nset extintf port1\nset portforward enable\nset extport {ports}\nset mappedport {ports}\nnext\n"
+        )
+    };
+    let all = vip("web", "10.1.0.80", "443");
+    let other = vip("others", "10.1.0.81", "440-449");
+    let of = |n: &str| if n == "web" { all.clone() } else { other.clone() };
+    let policy = |id: u8, to: &str| {
+        format!(
+            "edit {id}\nset srcintf port1\nset dstintf port2\nset action accept\nset srcaddr all\nset dstaddr {to}\nset schedule always\nset service ALL\nnext\n"
+        )
+    };
+    device(&format!(
+        "#config-version=FGT60F-{version}-FW-build1396-230131:opmode=0:vdom=0:user=admin\nconfig system interface\nedit port1\nset ip 203.0.113.2 255.255.255.0\nset allowaccess https\nnext\nedit port2\nset ip 10.1.0.1 255.255.255.0\nnext\nend\nconfig firewall vip\n{}{}end\nconfig firewall policy\n{}end\n",
+        of(first),
+        of(second),
+        policy(1, named)
+    ))
+}
+
+#[test]
+fn of_virtual_ips_that_overlap_the_first_in_the_list_takes_the_packet() {
+    let (both, other) = ("tcp 443 port1>port2 192.0.2.9 203.0.113.2", "tcp 444 port1>port2 192.0.2.9 203.0.113.2");
+    all(&overlapping("7.4.4", "web", "others", "web others"), &[(both, Accept), (other, Accept)]);
+    // A policy that names the one that comes second gets nothing of what the first takes.
+    let two = "web\nset schedule always\nset service ALL\nnext\nedit 2\nset srcintf port1\nset dstintf port2\nset srcaddr all\nset dstaddr others";
+    all(&overlapping("7.4.4", "web", "others", two), &[(both, Accept), (other, Drop)]);
+    all(&overlapping("7.4.4", "others", "web", two), &[(both, Drop), (other, Drop)]);
+    // Before 7.2 another order decided.
+    all(&overlapping("7.0.14", "others", "web", two), &[(both, Unknown), (other, Drop)]);
+}
+
+#[test]
+fn a_virtual_ip_that_no_policy_names_is_not_taken_for_one_that_works() {
+    // What goes to its port may be for the appliance itself.
+    let own = "tcp 443 port1> 192.0.2.9 203.0.113.2";
+    assert_ne!(fate(&overlapping("7.4.4", "web", "others", "all"), own), Drop);
+    let off = "web\nset status disable";
+    assert_ne!(fate(&overlapping("7.4.4", "web", "others", off), own), Drop);
+}
+
 #[test]
 fn whether_a_denial_sees_translated_packets_depends_on_the_version() {
     // 6.0: the denial of everything is above, and does not see what the virtual IP translated.

@@ -5,11 +5,11 @@
 //! do not remove them; each service that is switched on opens its ports to all. Ports: "FortiOS ports and protocols" at docs.fortinet.com.
 
 use super::defaults::{FGFM_PORTS, HTTP_PORT, HTTPS_PORT, SSH_PORT, TELNET_PORT};
-use super::lines::{LOCAL_IN_READ, POLICY_IRRELEVANT};
 use super::management::Admins;
 use super::matching::{Context, Kind, SeesTranslated, opaque};
 use super::network::Interfaces;
 use super::services::transport;
+use super::settings::{LOCAL_IN_READ, POLICY_IRRELEVANT};
 use super::tree::Entry;
 use crate::diag::LineState;
 use crate::model::{Action, ChainId, Direction, Match, NamePattern, Rule};

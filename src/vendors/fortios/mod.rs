@@ -2,7 +2,7 @@
 //!
 //! [`syntax`] cuts statements, [`tree`] builds sections and tables, [`domain`] sorts them by virtual domain. [`addresses`] and [`services`] resolve
 //! objects; [`nat`], [`policy`] and [`local_in`] make chains of what was resolved; [`network`], [`management`] and [`vpn`] lower the rest.
-//! [`lines`] says which line is what.
+//! [`lines`] says which line is what, by the lists of [`sections`] and [`settings`].
 //!
 //! How packets meet it: virtual IPs translate before routing; then the policies of the virtual domain of the arrival interface decide, in the order of
 //! the file; then sources are translated. Traffic to the appliance meets the local-in policies, then the services that are switched on.
@@ -18,7 +18,9 @@ mod nat;
 mod network;
 mod policy;
 mod secrets;
+mod sections;
 mod services;
+mod settings;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -55,7 +57,7 @@ pub static FORTIOS: Format = Format {
         "domain names, countries, dynamic and internet-service objects, users and schedules (conditions that may or may not hold)",
         "policies by application, policies of proxies, multicast policies, policies between IPv4 and IPv6",
         "traffic between virtual domains, policy routes, routing protocols, DoS policies, security profiles",
-        "sources that virtual IPs give to outgoing connections",
+        "sources that virtual IPs give to outgoing connections; which of several that overlap takes a packet, before 7.2 and in IPv6",
         "packets that leave by an outside interface through which they came in (allow-traffic-redirect)",
     ],
     role: Role::Firewall,
@@ -172,11 +174,11 @@ fn context<'c, 't>(
     v4.resolve_all(reader);
     v6.resolve_all(reader);
     services.resolve_all(reader);
-    let vips = nat::Vips::new(reader, domain, zones, &mut services, mark);
-    let pools = nat::Pools::new(reader, domain);
     let settings = domain.section("system settings");
     // Policies by application always go with the central tables (administration guide, "NGFW policy").
     let central = settings.as_ref().is_some_and(|s| s.is("central-nat", "enable") || s.is("ngfw-mode", "policy-based"));
+    let vips = nat::Vips::new(reader, domain, zones, &mut services, central, version, mark);
+    let pools = nat::Pools::new(reader, domain);
     let global = |path: &str| domains.iter().find_map(|d| d.section(path));
     Context {
         domain,

@@ -1,7 +1,8 @@
 //! Virtual IPs, IP pools and the central table of source translation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::defaults::Version;
 use super::domain::Domain;
 use super::matching::{Context, opaque};
 use super::network::Zones;
@@ -63,9 +64,19 @@ impl Vips {
         Some(found)
     }
 
-    /// Lowers `firewall vip`, `vip6` and the groups. `next` is the first number that no other virtual domain uses.
-    pub fn new(reader: &mut Reader<'_>, domain: &Domain<'_>, zones: &Zones, services: &mut Services<'_>, next: &mut u128) -> Vips {
+    /// Lowers `firewall vip`, `vip6` and the groups. `next` is the first number that no other virtual domain uses. `central`: virtual IPs work
+    /// without policies.
+    pub fn new(
+        reader: &mut Reader<'_>,
+        domain: &Domain<'_>,
+        zones: &Zones,
+        services: &mut Services<'_>,
+        central: bool,
+        version: Option<Version>,
+        next: &mut u128,
+    ) -> Vips {
         let mut vips = Vips::default();
+        let named = (!central).then(|| named_by_policies(domain));
         let mut taken: Vec<Taken> = Vec::new();
         for (path, family) in [("firewall vip", Family::V4), ("firewall vip6", Family::V6)] {
             for entry in domain.table(path) {
@@ -74,10 +85,18 @@ impl Vips {
                 *next += 1;
                 vips.marks.insert((family, entry.name.clone()), mark);
                 let start = vips.rules.len();
+                let alone = named.as_ref().is_some_and(|n| !n.contains(entry.name.as_str()));
                 if let Some((addresses, ports, matcher)) = vip(reader, zones, services, &entry, family, mark, &mut vips.rules)
                     && !entry.is("status", "disable")
                 {
                     taken.push(Taken { family, addresses, ports, rules: start..vips.rules.len(), matcher });
+                }
+                if alone {
+                    let text = format!("virtual IP {} takes packets, though no policy that is on names it", entry.name);
+                    let open = opaque(reader, &text, entry.first);
+                    for rule in vips.rules.get_mut(start..).unwrap_or_default() {
+                        rule.matcher = Match::all(vec![rule.matcher.clone(), open.clone()]);
+                    }
                 }
             }
         }
@@ -92,12 +111,40 @@ impl Vips {
                 vips.groups.insert((family, entry.name.clone()), members);
             }
         }
+        // The first one in the list takes the packet (technical tip 350101); that tip excepts 7.0 and before without central tables, and says
+        // nothing of IPv6.
+        if central || version.is_some_and(|v| v >= (7, 2, 0)) {
+            taken.retain(|t| t.family == Family::V6);
+        }
         overlaps(reader, &mut vips.rules, taken);
         vips
     }
 }
 
-/// Where two virtual IPs take the same packets, which of them does is not documented for all cases: a condition.
+/// The virtual IPs that policies name which are on, also by their groups. Others are not looked at (technical tips 350101, and 261055 of 7.4.4);
+/// of older versions it is said that their address counts as the appliance's own all the same (technical tip 189573).
+fn named_by_policies(domain: &Domain<'_>) -> HashSet<String> {
+    let mut named = HashSet::new();
+    for path in ["firewall policy", "firewall policy6", "firewall consolidated policy", "firewall security-policy", "firewall proxy-policy"]
+    {
+        for entry in domain.table(path).iter().filter(|e| !e.is("status", "disable")) {
+            for setting in ["dstaddr", "dstaddr4", "dstaddr6"] {
+                named.extend(entry.values(setting).iter().map(|w| w.text.clone()));
+            }
+        }
+    }
+    for path in ["firewall vipgrp", "firewall vipgrp6"] {
+        for group in domain.table(path) {
+            if !named.contains(&group.name) {
+                continue;
+            }
+            named.extend(group.values("member").iter().map(|w| w.text.clone()));
+        }
+    }
+    named
+}
+
+/// Where two virtual IPs take the same packets and their order is not known, which of them does is a condition.
 fn overlaps(reader: &mut Reader<'_>, rules: &mut [Rule], mut taken: Vec<Taken>) {
     taken.sort_by_key(|t| (t.family, t.addresses, t.rules.start));
     let (mut active, mut pairs): (Vec<usize>, usize) = (Vec::new(), 0);

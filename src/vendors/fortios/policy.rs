@@ -1,8 +1,8 @@
 //! Firewall policies, and the source translation that they bring.
 
 use super::defaults;
-use super::lines::{POLICY_IRRELEVANT, POLICY_READ};
 use super::matching::{Context, Kind, SeesTranslated, opaque};
+use super::settings::{POLICY_IRRELEVANT, POLICY_READ};
 use super::tree::Entry;
 use crate::diag::LineState;
 use crate::model::{Action, Direction, Match, Rule, Translation};
