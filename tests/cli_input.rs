@@ -49,7 +49,10 @@ fn a_foreign_firewall_in_a_folder_is_not_overlooked_and_a_letter_is_only_mention
     let run = place.run(&["check", "."]);
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.err.contains("note: edge/letter.txt: is in no format that is recognised"), "{}", run.err);
-    place.write("branch/fw.txt", b"config firewall policy\nset srcintf a\nset dstintf b\n");
+    place.write(
+        "branch/fw.txt",
+        b"set security policies default-policy deny-all\nset interfaces ge-0/0/0 unit 0\nset firewall family inet filter x\n",
+    );
     incomplete(&place, &["check", "."], "branch/fw.txt: is not read by this version");
 }
 

@@ -217,7 +217,7 @@ fn a_ruleset_is_known_by_its_look() {
     assert_eq!(of("#!/usr/sbin/nft -f\nflush ruleset\n"), Some(("nftables", Confidence::Certain)));
     assert_eq!(of("{\"nftables\": [{\"metainfo\": {}}]}"), Some(("nftables-json", Confidence::Certain)));
     assert_eq!(of("-- Expect --\ntable inet filter {\n\tchain input {\n"), Some(("nftables", Confidence::Strong)));
-    assert_eq!(of("table <bad> persist { 10.0.0.1 }\nblock in all\n"), None);
+    assert_eq!(of("table <bad> persist { 10.0.0.1 }\nblock in all\n"), Some(("pf", Confidence::Certain)));
     assert_eq!(of("hello world\n"), None);
 }
 

@@ -72,7 +72,7 @@ impl Variants {
     /// As [`Variants::explore`] for all packets, with all chains, and with the regions of equal programs joined.
     pub(super) fn for_fates(analysis: &Analysis<'_>, way: Way, family: Family) -> Result<Variants, Limit> {
         let purpose = Purpose { all_chains: true, ..Purpose::default() };
-        let mut all = Self::explore(analysis, way, family, purpose, &[Cube::any()])?;
+        let mut all = Self::explore(analysis, way, family, purpose, &analysis.space.meant(family))?;
         let mut joined: Vec<Variant> = Vec::new();
         for v in all.list.drain(..) {
             match joined.iter_mut().find(|j| Arc::ptr_eq(&j.program, &v.program)) {

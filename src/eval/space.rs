@@ -258,6 +258,21 @@ impl Space {
         self.fragments.of_sets.get(&(set.to_owned(), fields.to_vec())).copied()
     }
 
+    /// All packets, but of later fragments only those that no match of ports reads as if they had a header. A rule that nothing but such
+    /// fragments gets to does nothing that anybody meant.
+    pub(super) fn meant(&self, family: Family) -> Vec<Cube> {
+        let mut read: Vec<u32> = self.fragments.of_fields.values().chain(self.fragments.of_sets.values()).copied().collect();
+        if read.is_empty() {
+            return vec![Cube::any()];
+        }
+        read.sort_unstable();
+        let mut later = Cube::of(Dim::field(Field::Fragment), Ranges::single(2), family);
+        for id in read {
+            later = later.and_then(|c| c.with(Dim::condition(id), &Ranges::single(0), family));
+        }
+        Cube::of(Dim::field(Field::Fragment), Ranges::interval(0, 1), family).into_iter().chain(later).collect()
+    }
+
     /// Whether nothing is known of the transport fields of later fragments, not even as a condition.
     pub fn fragments_are_unknown(&self) -> bool {
         self.fragments.read && self.fragments.of_fields.is_empty() && self.fragments.of_sets.is_empty()

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_foreign_firewall_in_a_folder_is_never_overlooked() {
-        let text = "set security policies default-policy deny-all\nset interfaces ge-0/0/0 unit 0\n";
+        let text = "set security policies default-policy deny-all\nset interfaces ge-0/0/0 unit 0\nset firewall family inet filter x\n";
         let Kind::Other { text, meant } = kind("edge.txt", text, false) else { panic!("no reader for it") };
         assert!(meant && text.contains("Junos"), "{text}");
     }

@@ -127,6 +127,8 @@ impl<'x> Scope<'x> {
     /// packets with ports are asked; gives back what all packets are.
     pub fn any_transport(&mut self, m: Match, text: &str, span: Span) -> Match {
         let ports = Ranges::from_values(PORT_PROTOCOLS);
+        // The raw spelling is the same question; nft itself prints it so.
+        let text = &text.replace("@th,16,16", "th dport").replace("@th,0,16", "th sport");
         let others = vec![Match::Field(Field::Proto, ports.complement(255)), self.condition(text, false, span)];
         Match::any_of(vec![m, Match::All(others)])
     }
