@@ -69,7 +69,7 @@ fn matches_of_the_header_are_exact() {
         ("-m conntrack --ctstate DNAT", "ct {0-2} & ct_nat {2-3}"),
         ("-m conntrack --ctstate NEW,SNAT", "(ct {0} | ct {0-2} & ct_nat {1,3})"),
         ("-m addrtype ! --dst-type LOCAL", "dst_type {0-1,3-15}"),
-        ("-m mac --mac-source 02:00:00:00:00:0a", "src_mac {2199023255562}"),
+        ("-m mac --mac-source 02:00:00:00:00:0a", "In * & not In lo & src_mac {2199023255562}"),
         ("-m mark --mark 0x10/0xf0", ""),
         ("-m mark ! --mark 4", "mark {0-3,5-4294967295}"),
         ("-m length --length 100:200", "length {100-200}"),
