@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fwproof::eval::fates::{Fate, fates};
-use fwproof::eval::flow::{Query, Want, hits, passing};
+use fwproof::eval::flow::{Hits, Query, Want, hits, passing};
 use fwproof::eval::walk::{Outcome, walk};
 use fwproof::eval::{Analysis, Line, Way};
 use fwproof::model::*;
@@ -244,7 +244,8 @@ proptest! {
         let analysis = Analysis::new(&device, &[], &Limits::default()).with_patience(patience);
         let any = [Cube::any()];
         for want in [Want::Accepted, Want::Blocked] {
-            let found = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any).unwrap().found;
+            // A search that reaches its bound says so, and answers nothing: that is no wrong answer.
+            let Ok(Hits { found, .. }) = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any) else { continue };
             for h in &found {
                 let is = passes(&analysis, &h.packet) == Outcome::Accept;
                 prop_assert_eq!(is, want == Want::Accepted);

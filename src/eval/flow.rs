@@ -298,7 +298,7 @@ pub struct Hit {
 }
 
 /// Steps of the search for a packet that passes (or does not) whatever the opaque conditions are.
-const CERTAINTY_STEPS: usize = 20_000;
+const CERTAINTY_STEPS: usize = 200_000;
 
 /// Hits that [`hits`] looks for. Whoever reads a report wants to know that there are more, not each of them.
 pub const MOST_HITS: usize = 12;
