@@ -1,4 +1,5 @@
 //! Reading tools that several formats share. They know text and spans, and nothing of firewalls.
 
+pub mod pf;
 pub mod wireguard;
 pub mod xml;

@@ -2,63 +2,7 @@
 //! /etc/services of the BSDs has under other names than Linux.
 
 use crate::net::Family;
-
-const ICMP4: &[(&str, u8)] = &[
-    ("echoreq", 8),
-    ("echorep", 0),
-    ("unreach", 3),
-    ("squench", 4),
-    ("redir", 5),
-    ("althost", 6),
-    ("routeradv", 9),
-    ("routersol", 10),
-    ("timex", 11),
-    ("paramprob", 12),
-    ("timereq", 13),
-    ("timerep", 14),
-    ("inforeq", 15),
-    ("inforep", 16),
-    ("maskreq", 17),
-    ("maskrep", 18),
-    ("trace", 30),
-    ("dataconv", 31),
-    ("mobredir", 32),
-    ("ipv6-where", 33),
-    ("ipv6-here", 34),
-    ("mobregreq", 35),
-    ("mobregrep", 36),
-    ("skip", 39),
-    ("photuris", 40),
-];
-
-const ICMP6: &[(&str, u8)] = &[
-    ("unreach", 1),
-    ("toobig", 2),
-    ("timex", 3),
-    ("paramprob", 4),
-    ("echoreq", 128),
-    ("echorep", 129),
-    ("groupqry", 130),
-    ("listqry", 130),
-    ("grouprep", 131),
-    ("listenrep", 131),
-    ("groupterm", 132),
-    ("listendone", 132),
-    ("routersol", 133),
-    ("routeradv", 134),
-    ("neighbrsol", 135),
-    ("neighbradv", 136),
-    ("redir", 137),
-    ("routrrenum", 138),
-    ("fqdnreq", 139),
-    ("niqry", 139),
-    ("wrureq", 139),
-    ("fqdnrep", 140),
-    ("nirep", 140),
-    ("wrurep", 140),
-    ("mtraceresp", 200),
-    ("mtrace", 201),
-];
+use crate::syntax::pf::icmp_types;
 
 const CODES4: &[(u8, &str, u8)] = &[
     (3, "net-unr", 0),
@@ -197,7 +141,7 @@ pub(super) fn icmp_type(family: Family, s: &str) -> Option<u8> {
     if let Ok(n) = s.parse() {
         return Some(n);
     }
-    let list = if family == Family::V4 { ICMP4 } else { ICMP6 };
+    let list = icmp_types(family);
     list.iter().find(|(n, _)| *n == s).map(|(_, t)| *t)
 }
 

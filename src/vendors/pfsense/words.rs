@@ -2,67 +2,9 @@
 
 use crate::net::{Family, Ranges, protocol_number, service_port};
 
-/// ICMP types by the names of pfctl (`icmp_type` of FreeBSD's `pfctl_parser.c`).
-const ICMP4: &[(&str, u8)] = &[
-    ("echorep", 0),
-    ("unreach", 3),
-    ("squench", 4),
-    ("redir", 5),
-    ("althost", 6),
-    ("echoreq", 8),
-    ("routeradv", 9),
-    ("routersol", 10),
-    ("timex", 11),
-    ("paramprob", 12),
-    ("timereq", 13),
-    ("timerep", 14),
-    ("inforeq", 15),
-    ("inforep", 16),
-    ("maskreq", 17),
-    ("maskrep", 18),
-    ("trace", 30),
-    ("dataconv", 31),
-    ("mobredir", 32),
-    ("ipv6-where", 33),
-    ("ipv6-here", 34),
-    ("mobregreq", 35),
-    ("mobregrep", 36),
-    ("skip", 39),
-    ("photuris", 40),
-];
-/// ICMPv6 types by the names of pfctl.
-const ICMP6: &[(&str, u8)] = &[
-    ("unreach", 1),
-    ("toobig", 2),
-    ("timex", 3),
-    ("paramprob", 4),
-    ("echoreq", 128),
-    ("echorep", 129),
-    ("groupqry", 130),
-    ("listqry", 130),
-    ("grouprep", 131),
-    ("listenrep", 131),
-    ("groupterm", 132),
-    ("listendone", 132),
-    ("routersol", 133),
-    ("routeradv", 134),
-    ("neighbrsol", 135),
-    ("neighbradv", 136),
-    ("redir", 137),
-    ("routrrenum", 138),
-    ("wrureq", 139),
-    ("fqdnreq", 139),
-    ("niqry", 139),
-    ("wrurep", 140),
-    ("fqdnrep", 140),
-    ("nirep", 140),
-    ("mtraceresp", 200),
-    ("mtrace", 201),
-];
-
 /// The ICMP types of a list, as `type << 8 | code` with any code. `None`: one is not known.
 pub(super) fn icmp_types(list: &str, family: Family) -> Option<Ranges> {
-    let table = if family == Family::V4 { ICMP4 } else { ICMP6 };
+    let table = crate::syntax::pf::icmp_types(family);
     let mut all = Vec::new();
     for word in super::tree::parts(list) {
         let number = word.parse::<u8>().ok().or_else(|| table.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)).map(|(_, t)| *t))?;
