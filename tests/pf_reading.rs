@@ -441,6 +441,32 @@ fn the_lists_of_pfctl_have_numbers_counters_and_headings() {
 }
 
 #[test]
+fn what_a_list_of_pfctl_does_not_show_is_not_taken_for_absent() {
+    let rules = "block drop all\npass in on em0 proto tcp from any to any port = ssh flags S/SA keep state\n";
+    let telnet = to_us("em0", "192.0.2.7", "198.51.100.2", "tcp", 23);
+    let ssh = to_us("em0", "192.0.2.7", "198.51.100.2", "tcp", 22);
+    let of = |text: &str| {
+        let reading = pf(text);
+        (verdict(&reading.device, &telnet), verdict(&reading.device, &ssh), reading.notes.len())
+    };
+    // Any interface may be skipped, and an old rdr may send the packet elsewhere.
+    assert_eq!(of(rules), ("unknown", "unknown", 1));
+    // With the translation rules, only what is skipped is not known: it lets more through, never less.
+    assert_eq!(of(&format!("nat on em0 inet from 10.0.0.0/24 to any -> (em0) round-robin\n{rules}")), ("unknown", "accept", 1));
+    assert_eq!(of(&format!("FILTER RULES:\n{rules}")), ("unknown", "accept", 1));
+    assert_eq!(of(&format!("{rules}match out on em0 all nat-to (em0:0)\n")), ("unknown", "accept", 1));
+    let interfaces = "lo0 (skip)\n\tCleared:     Sat Nov 21 08:00:00 2026\n\tReferences:  [ States:  0  Rules: 0 ]\n";
+    let all = format!("FILTER RULES:\n{rules}\nOS FINGERPRINTS:\n762 fingerprints loaded\n{interfaces}");
+    assert_eq!(of(&all), ("drop", "accept", 0));
+    let skipped = all.replace("lo0 (skip)", "em0 (skip)");
+    assert_eq!(of(&skipped), ("accept", "accept", 0));
+    // A configuration file shows everything: pfctl prints no comment, no `set`, and no `block` without its answer.
+    for file in [format!("# office\n{rules}"), format!("set block-policy drop\n{rules}"), rules.replace("block drop all", "block all")] {
+        assert_eq!(of(&file), ("drop", "accept", 0), "{file}");
+    }
+}
+
+#[test]
 fn the_dialect_is_found_and_the_reason_is_said() {
     let dialect = |text: &str| pf(text).device.settings.iter().find(|s| s.name == "pf.dialect").map(|s| s.value.clone()).unwrap();
     assert!(dialect(include_str!("fixtures/pf/openbsd.conf")).starts_with("OpenBSD"));

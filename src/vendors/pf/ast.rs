@@ -189,8 +189,14 @@ pub(super) struct Config {
     pub old_style: Option<(&'static str, Span)>,
     pub block_return: bool,
     pub has_filter: bool,
-    /// A line that only a configuration file has (`set`, a table, a macro …), and so not the output of one of pfctl's lists.
+    /// Something that only a configuration file has (`set`, a table, a macro, a comment, a rule that pfctl prints otherwise …), and so not the
+    /// output of one of pfctl's lists.
     pub is_file: bool,
+    /// Headings as `pfctl -sa` prints them: filter and translation rules are both there.
+    pub all_rules: bool,
+    /// The interfaces as `pfctl -vsI` prints them, with those that are skipped.
+    pub interfaces: bool,
+    pub has_translations: bool,
 }
 
 /// The span of some tokens.

@@ -99,6 +99,7 @@ impl Lowering<'_, '_> {
             let matcher = super::matching::interface(&iface, super::matching::direction(dir), span);
             rules.push(Rule { whole: span, ..Rule::implied("set skip", matcher, Action::Accept, span) });
         }
+        rules.extend(self.beside.clone());
         if let Some(span) = self.stateful {
             let icmp = Match::Field(Field::Proto, Ranges::from_values([1, 58]));
             let related = Match::all(vec![Match::Field(Field::Ct, Ranges::single(ct::RELATED)), icmp]);

@@ -36,6 +36,8 @@ pub(super) struct Lexed {
     pub tokens: Vec<Token>,
     /// Comments at the end of a line that has something before it, by the offset at which they begin.
     pub comments: Vec<(FileId, u32, String)>,
+    /// A comment or a macro was seen: pfctl prints neither.
+    pub of_a_file: bool,
 }
 
 /// Macros in macros, files in files.
@@ -139,6 +141,7 @@ impl<'a> Lexer<'_, 'a> {
                 '#' => {
                     let end = comment_end(text, pos);
                     self.reader.mark(at.span(pos, end), LineState::Irrelevant);
+                    self.out.of_a_file = true;
                     if used.is_none() && !self.at_start() {
                         let said = text[pos + 1..end].trim();
                         self.out.comments.push((file, pos as u32, said.to_owned()));
@@ -247,6 +250,7 @@ impl<'a> Lexer<'_, 'a> {
                 }
                 self.reader.mark(whole, state);
                 self.reader.device.names.define("macro", &*name, whole);
+                self.out.of_a_file = true;
                 self.macros.insert(name, Macro { text: text.into(), busy: false });
                 self.out.tokens.truncate(start);
             }

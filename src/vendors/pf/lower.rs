@@ -8,7 +8,7 @@ use super::ast::{Config, Dir, Item, Kind, Stage};
 use super::flat::Anchors;
 use super::{lex, parse};
 use crate::diag::LineState;
-use crate::model::HostSetting;
+use crate::model::{Action, HostSetting, Match, Rule};
 use crate::net::{Family, Ranges};
 use crate::source::{FileId, SourceFile, Span};
 use crate::vendors::Reader;
@@ -25,6 +25,8 @@ pub(super) struct Lowering<'r, 'a> {
     pub stateful: Option<Span>,
     /// The filter is not shown.
     pub filter_missing: bool,
+    /// What the lists of pfctl that were exported do not show, and that lets packets past the filter.
+    pub beside: Option<Rule>,
     /// The addresses of tables, where they are known and of one family.
     pub table_ranges: HashMap<Arc<str>, Option<(Family, Ranges)>>,
     /// Why pfctl would refuse the rule that is being lowered.
@@ -58,6 +60,7 @@ pub(super) fn read(reader: &mut Reader<'_>) {
         skip: Vec::new(),
         stateful: None,
         filter_missing: !config.has_filter && !config.is_file && !config.items.is_empty(),
+        beside: None,
         table_ranges: HashMap::new(),
         refused: None,
         most_steps,
@@ -67,6 +70,7 @@ pub(super) fn read(reader: &mut Reader<'_>) {
     for item in all {
         lowering.survey(item);
     }
+    lowering.not_listed(&config);
     lowering.tables(&config.tables, &config.overload);
     for dir in [Dir::In, Dir::Out] {
         let stages = if dir == Dir::In { [Stage::Rdr, Stage::Binat] } else { [Stage::Binat, Stage::Nat] };
@@ -79,6 +83,35 @@ pub(super) fn read(reader: &mut Reader<'_>) {
 }
 
 impl Lowering<'_, '_> {
+    /// What a list of pfctl leaves out: `pfctl -sr` and `-sa` show no `set skip`, and `-sr` shows no translation rules where these are rules of
+    /// their own (`pfctl.c`). What is left out may let packets past the filter, and is not taken for absent.
+    fn not_listed(&mut self, config: &Config) {
+        if config.is_file || !config.has_filter {
+            return;
+        }
+        let lists_translations = config.all_rules || config.has_translations || config.new_style.is_some();
+        let mut missing = Vec::new();
+        if !config.interfaces {
+            missing.push(("the interfaces that `set skip` leaves alone", "`sudo pfctl -vsI`"));
+        }
+        if !lists_translations {
+            missing.push(("translation rules (rdr, nat, binat)", "`sudo pfctl -sn`"));
+        }
+        if missing.is_empty() {
+            return;
+        }
+        let what = missing.iter().map(|(what, _)| *what).collect::<Vec<_>>().join(" and ");
+        let how = missing.iter().map(|(_, how)| *how).collect::<Vec<_>>().join(" and ");
+        let text = format!("this list of pfctl does not show {what}: add the output of {how} to the file, or export pf.conf");
+        let first = self.reader.file.line_span(0);
+        self.reader.note(first, LineState::NotModelled, text);
+        let what = format!("{what}, which this list of pfctl does not show");
+        let condition = self.reader.device.conditions.intern(&what, first);
+        // An interface that is skipped passes everything; a translation may do anything.
+        let action = if lists_translations { Action::Accept } else { Action::Opaque(what.into()) };
+        self.beside = Some(Rule::implied("what this list does not show", Match::Opaque(condition), action, first));
+    }
+
     /// What must be known of all rules before the first of them is lowered.
     fn survey(&mut self, item: &Item) {
         match &item.kind {
@@ -177,6 +210,7 @@ fn load_anchors(reader: &mut Reader<'_>, config: &mut Config) -> Anchors {
                 config.tables.push(table);
             }
             config.has_filter |= loaded.has_filter;
+            config.is_file = true;
             anchors.insert(path.clone(), Rc::new(loaded.items));
         }
     }

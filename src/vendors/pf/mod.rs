@@ -28,7 +28,7 @@ use crate::source::{SourceFile, Span};
 pub static PF: Format = Format {
     id: "pf",
     title: "pf (OpenBSD, FreeBSD, macOS)",
-    export: "sudo cat /etc/pf.conf > HOST/pf.conf   (with the files it names; or: sudo pfctl -sa > HOST.pf), and: ifconfig -a > HOST.ifconfig",
+    export: "sudo cat /etc/pf.conf > HOST/pf.conf   (with the files it names; or: (sudo pfctl -sa; sudo pfctl -vsI) > HOST.pf), and: ifconfig -a > HOST.ifconfig",
     covers: &[
         "pf.conf in the dialects of OpenBSD (nat-to, rdr-to, match) and of FreeBSD and macOS (nat, rdr, binat), and the lists of pfctl",
         "macros, lists, tables and their files, include, load anchor",

@@ -22,8 +22,9 @@ pub(super) struct Parser<'r, 'a> {
 
 /// Parses a configuration.
 pub(super) fn parse(reader: &mut Reader<'_>, lexed: Lexed, whole: Span) -> Config {
+    let is_file = lexed.of_a_file;
     let comments = lexed.comments.into_iter().map(|(file, at, text)| ((file, at), text)).collect();
-    let mut parser = Parser { reader, tokens: lexed.tokens, pos: 0, end: whole, comments, config: Config::default() };
+    let mut parser = Parser { reader, tokens: lexed.tokens, pos: 0, end: whole, comments, config: Config { is_file, ..Config::default() } };
     let items = parser.items(0);
     parser.config.items = items;
     parser.config
@@ -176,9 +177,11 @@ impl Parser<'_, '_> {
                 Some(Tok::Punct("}")) if depth > 0 => return items,
                 Some(Tok::Word(w)) if is_heading(w, self.peek_at(1)) => {
                     passed_over = !matches!(w.as_str(), "FILTER" | "TRANSLATION");
+                    self.config.all_rules |= !passed_over;
                     let span = self.skip_line();
                     self.reader.mark(span, LineState::Irrelevant);
                 }
+                Some(Tok::Word(_)) if self.at_interface() => items.extend(self.interface()),
                 _ if passed_over => {
                     let span = self.skip_line();
                     self.reader.mark(span, LineState::Irrelevant);
@@ -187,6 +190,33 @@ impl Parser<'_, '_> {
                 _ => self.statement(&mut items, depth),
             }
         }
+    }
+
+    /// `lo0 (skip)` and the line that `pfctl -vsI` prints below each interface.
+    fn at_interface(&self) -> bool {
+        let after = match (self.peek_at(1), self.peek_at(2), self.peek_at(3)) {
+            (Some(Tok::Punct("(")), Some(Tok::Word(skip)), Some(Tok::Punct(")"))) if skip == "skip" => 4,
+            _ => 1,
+        };
+        matches!(self.peek_at(after), Some(Tok::Newline)) && matches!(self.peek_at(after + 1), Some(Tok::Word(w)) if w == "Cleared:")
+    }
+
+    /// An interface as `pfctl -vsI` prints it (`pfi_show_ifaces`, `print_iface` of `pfctl_table.c` and `pfctl_parser.c`).
+    fn interface(&mut self) -> Option<Item> {
+        self.config.interfaces = true;
+        let iface = self.iface().ok()?;
+        let skipped = self.accept("(");
+        let span = iface.span.to(self.skip_line());
+        let state = if skipped { LineState::Understood } else { LineState::Irrelevant };
+        self.reader.mark(span, state);
+        while matches!(self.peek(), Some(Tok::Newline))
+            && matches!(self.peek_at(1), Some(Tok::Word(w)) if INTERFACE_COUNTERS.contains(&w.as_str()))
+        {
+            self.pos += 1;
+            let span = self.skip_line();
+            self.reader.mark(span, LineState::Irrelevant);
+        }
+        skipped.then(|| Item { span, kind: Kind::Skip(vec![iface]), comment: None, number: None, packets: None })
     }
 
     /// A line of `pfctl -v` below a rule.
@@ -266,10 +296,15 @@ impl Parser<'_, '_> {
         match word {
             "pass" | "block" | "match" => {
                 self.config.has_filter = true;
+                let start = self.pos;
                 let rule = self.filter_rule()?;
+                self.config.is_file |= !self.printed_by_pfctl(start);
                 one(Kind::Filter(Box::new(rule)))
             }
-            "nat" | "rdr" | "binat" | "no" => match self.translation_rule()? {
+            "nat" | "rdr" | "binat" | "no" => match {
+                self.config.has_translations = true;
+                self.translation_rule()?
+            } {
                 Some(rule) => one(Kind::Translate(Box::new(rule))),
                 None => Ok(vec![]),
             },
@@ -306,6 +341,30 @@ impl Parser<'_, '_> {
             }
             _ => Err(self.unexpected("a statement of pf.conf")),
         }
+    }
+
+    /// Whether pfctl prints a rule so: with what a `block` does, `all` or both ends, and
+    /// a sign before a port (`print_rule`, `print_fromto`, `print_port` of `pfctl_parser.c`).
+    fn printed_by_pfctl(&self, start: usize) -> bool {
+        let tokens = self.tokens.get(start..self.pos).unwrap_or_default();
+        let mut words = tokens.iter().filter_map(|t| if let Tok::Word(w) = &t.tok { Some(w.as_str()) } else { None });
+        let verb = words.next();
+        let (mut all, mut from, mut to, mut answer) = (false, false, false, false);
+        for word in words {
+            all |= word == "all";
+            from |= word == "from";
+            to |= word == "to";
+            answer |= word == "drop" || word.starts_with("return");
+        }
+        let otherwise = tokens.windows(2).any(|pair| match pair {
+            [Token { tok: Tok::Punct("{"), .. }, _] => true,
+            // `port = ssh`, `port 1024:65535`: pfctl never leaves out the sign.
+            [Token { tok: Tok::Word(port), .. }, Token { tok: Tok::Word(value), .. }] if port == "port" => {
+                !value.contains(':') && matches!(value.bytes().next(), Some(b) if b.is_ascii_alphanumeric())
+            }
+            _ => false,
+        });
+        (all || from && to) && (verb != Some("block") || answer) && !otherwise
     }
 
     fn load(&mut self) -> Result<(), Failed> {
@@ -558,6 +617,20 @@ fn is_heading(first: &str, second: Option<&Tok>) -> bool {
             | ("LABELS:" | "QUEUE", _)
     )
 }
+
+/// What `pfctl -vsI` prints below the name of an interface.
+const INTERFACE_COUNTERS: &[&str] = &[
+    "Cleared:",
+    "References:",
+    "In4/Pass:",
+    "In4/Block:",
+    "Out4/Pass:",
+    "Out4/Block:",
+    "In6/Pass:",
+    "In6/Block:",
+    "Out6/Pass:",
+    "Out6/Block:",
+];
 
 /// Words that cannot be the name of an anchor that is written without quotes.
 const OPTIONS_OF_ANCHORS: &[&str] = &[
