@@ -1,6 +1,6 @@
 //! `fwproof annotate`: files printed back, with what was made of each line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Outcome;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let inventory = args.reading.read(&args.paths, BTreeSet::new(), Vec::new())?;
+    let inventory = args.reading.read(&args.paths)?;
     let redactor = inventory.redactor();
     let lines = Lines::new(&inventory.sources, &redactor, &inventory.files);
     let fates = if args.summary || args.json { BTreeMap::new() } else { fates(&inventory) };

@@ -51,8 +51,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let paths = paths(args);
     let quiet = args.reading.quiet;
     let origin = baseline::find(args.baseline.as_deref(), &paths, quiet)?;
-    let estate = origin.estate()?;
-    let mut inventory = args.reading.read(&paths, estate, origin.beside())?;
+    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), origin.beside())?;
     let redactor = inventory.redactor();
     let baseline = origin.load(&mut inventory.sources, quiet)?;
     let progress = args.reading.progress("judging");
@@ -84,7 +83,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
             }
         }
     }
-    Ok(report.conclusion(fail_on, args.reading.allow_incomplete).exit_code())
+    let code = report.conclusion(fail_on, args.reading.allow_incomplete).exit_code();
+    // The process is about to end: giving the memory of a large configuration back piece by piece would only take time.
+    std::mem::forget(inventory);
+    Ok(code)
 }
 
 fn report_format(id: &str) -> Result<&'static report::ReportFormat, Failure> {

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let inventory = args.reading.read(&args.paths, BTreeSet::new(), Vec::new())?;
+    let inventory = args.reading.read(&args.paths)?;
     let text = inventory.redactor().scrub(&draft(&inventory.devices));
     let code = args.reading.tell(&inventory.incomplete, &inventory.sources, &inventory.redactor());
     if args.output.as_deref() == Some(Path::new("-")) {

@@ -51,11 +51,22 @@ impl Reading {
     }
 
     /// Reads `paths`. Remarks are said on standard error; what could not be read is not yet ([`tell`]).
-    pub fn read(&self, paths: &[PathBuf], estate: BTreeSet<String>, beside: Vec<PathBuf>) -> Result<Inventory, Failure> {
-        let options = Options { format_of: self.formats()?, estate, beside, threads: self.jobs, ..Options::default() };
+    pub fn read(&self, paths: &[PathBuf]) -> Result<Inventory, Failure> {
+        self.read_with_estate(paths, || Ok(BTreeSet::new()), Vec::new())
+    }
+
+    /// The same, for a baseline that knows devices by name and has files of its own. What is wrong with the baseline is all that is said then.
+    pub fn read_with_estate(
+        &self,
+        paths: &[PathBuf],
+        estate: impl FnOnce() -> Result<BTreeSet<String>, Failure> + Send,
+        beside: Vec<PathBuf>,
+    ) -> Result<Inventory, Failure> {
+        let options = Options { format_of: self.formats()?, beside, threads: self.jobs, ..Options::default() };
         let progress = self.progress("reading");
-        let inventory = pipeline::read(paths, &options);
+        let inventory = pipeline::read_with_estate(paths, &options, estate);
         progress.finish_and_clear();
+        let inventory = inventory?;
         for path in options.format_of.keys() {
             let known = inventory.files.iter().any(|f| inventory.sources.get(f.file).path == *path)
                 || inventory.incomplete.iter().any(|i| i.path == *path);

@@ -47,9 +47,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let origin = args.baseline.clone().map(|b| baseline::find(Some(&b), &args.paths, true)).transpose()?;
-    let estate = origin.as_ref().map_or_else(|| Ok(BTreeSet::new()), baseline::Origin::estate)?;
+    let estate = || origin.as_ref().map_or_else(|| Ok(BTreeSet::new()), baseline::Origin::estate);
     let beside = origin.as_ref().map(baseline::Origin::beside).unwrap_or_default();
-    let mut inventory = args.reading.read(&args.paths, estate, beside)?;
+    let mut inventory = args.reading.read_with_estate(&args.paths, estate, beside)?;
     let loaded = match &origin {
         Some(o) => Some(o.load(&mut inventory.sources, true)?),
         None => None,

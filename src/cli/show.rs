@@ -1,6 +1,5 @@
 //! `fwproof show`: the vendor-neutral model.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Outcome;
@@ -22,7 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let inventory = args.reading.read(&args.paths, BTreeSet::new(), Vec::new())?;
+    let inventory = args.reading.read(&args.paths)?;
     let redactor = inventory.redactor();
     let lines = Lines::new(&inventory.sources, &redactor, &inventory.files);
     let text =

@@ -1,6 +1,5 @@
 //! `fwproof trace`: what becomes of single packets.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -67,7 +66,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let inventory = args.reading.read(&args.paths, BTreeSet::new(), Vec::new())?;
+    let inventory = args.reading.read(&args.paths)?;
     let redactor = inventory.redactor();
     let code = args.reading.tell(&inventory.incomplete, &inventory.sources, &redactor);
     let device = one_device(&inventory.devices)?;

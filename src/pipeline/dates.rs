@@ -13,12 +13,12 @@ const HEADER_LINES: usize = 20;
 
 /// `Tue Sep  1 12:00:00 2026`, as ctime(3) writes it (iptables-save), or with a time zone before the year, as date(1) does.
 static CTIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) +([0-9]{1,2}) [0-9:]{8} (?:[A-Z]{2,5} )?([0-9]{4})\b").ok()
+    Regex::new(r"(?-u)\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) +([0-9]{1,2}) [0-9:]{8} (?:[A-Z]{2,5} )?([0-9]{4})\b").ok()
 });
 
 /// `2026-09-01` after a word that says that it is the day of the export.
 static ISO: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:generated|exported|completed|saved|dumped|taken)\b[^0-9]*([0-9]{4})-([0-9]{2})-([0-9]{2})").ok()
+    Regex::new(r"(?i-u)\b(?:generated|exported|completed|saved|dumped|taken)\b[ -/:-~\t]*([0-9]{4})-([0-9]{2})-([0-9]{2})").ok()
 });
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -12,7 +12,7 @@ mod resemble;
 mod walk;
 
 pub use judge::check;
-pub use read::read;
+pub use read::{read, read_with_estate};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ use jiff::civil::Date;
 
 use crate::diag::{FileReport, Incomplete};
 use crate::model::Device;
-use crate::source::{Limits, Redactor, Sources, Span, probable_secrets};
+use crate::source::{Limits, Redactor, Sources, Span};
 
 /// What to read and how.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,6 @@ pub struct Options {
     pub limits: Limits,
     /// Formats that the user named, by path as shown: they are not detected.
     pub format_of: BTreeMap<String, String>,
-    /// Names of devices that the baseline knows: a folder of that name is that device, with all that is below it.
-    pub estate: BTreeSet<String>,
     /// Files that belong to the baseline (the baseline itself, its roster): known not to be configurations.
     pub beside: Vec<PathBuf>,
     /// Number of threads; 0 for one per processor.
@@ -58,6 +56,8 @@ pub struct Inventory {
     pub passed_over: usize,
     /// Where secrets stand.
     pub secrets: Vec<Span>,
+    /// Where secrets seem to stand, whether or not a reader knows of them.
+    pub probable: Vec<Span>,
 }
 
 impl Inventory {
@@ -68,7 +68,7 @@ impl Inventory {
             let before = Span { start: s.start + 1, end: 0, ..*s };
             known.range(..before).next_back().is_some_and(|k| k.file == s.file && k.end > s.start)
         };
-        let probable = self.sources.iter().flat_map(probable_secrets).filter(|s| !is_known(s));
+        let probable = self.probable.iter().copied().filter(|s| !is_known(s));
         Redactor::new(&self.sources, self.secrets.iter().copied().chain(probable))
     }
 }

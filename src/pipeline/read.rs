@@ -12,23 +12,42 @@ use super::load::{self, INTERNAL, Loaded};
 use super::{Inventory, Options, guarded, in_pool, walk};
 use crate::diag::{FileReport, Incomplete, LineState, Note};
 use crate::model::Device;
-use crate::source::{Encoding, FileId, SourceFile, Sources, Span};
+use crate::source::{Encoding, FileId, SourceFile, Sources, Span, probable_secrets};
 use crate::vendors::{self, EvidenceFn, Format, Reader, Reading};
 
 /// Reads everything at `paths` (files, folders, `-` for standard input). The result does not depend on their order, nor on the number
 /// of threads. What could not be read is said in [`Inventory::incomplete`].
 pub fn read(paths: &[PathBuf], options: &Options) -> Inventory {
+    match read_with_estate(paths, options, || Ok::<_, std::convert::Infallible>(BTreeSet::new())) {
+        Ok(inventory) => inventory,
+    }
+}
+
+/// As [`read`]. `estate` gives the names of devices that the baseline knows (a folder of that name is that device, with all that is below it). They are
+/// not needed before the files have been read, so the baseline is loaded meanwhile.
+///
+/// # Errors
+/// That of `estate`.
+pub fn read_with_estate<E: Send>(
+    paths: &[PathBuf],
+    options: &Options,
+    estate: impl FnOnce() -> Result<BTreeSet<String>, E> + Send,
+) -> Result<Inventory, E> {
     in_pool(options.threads, || {
-        let walked = walk::walk(paths, options.limits.files);
-        let mut inventory = Inventory { incomplete: walked.incomplete, ..Inventory::default() };
-        let mut files = load_all(walked.files, options);
-        let includes = includes::follow(&mut files, options);
-        let (order, included) = settle(files, includes, &mut inventory);
-        read_all(order, &included, options, &mut inventory);
+        let (estate, (pieces, included, mut inventory)) = rayon::join(estate, || {
+            let walked = walk::walk(paths, options.limits.files);
+            let mut inventory = Inventory { incomplete: walked.incomplete, ..Inventory::default() };
+            let mut files = load_all(walked.files, options);
+            let includes = includes::follow(&mut files, options);
+            let (order, included) = settle(files, includes, &mut inventory);
+            let pieces = read_all(order, &included, options, &mut inventory);
+            (pieces, included, inventory)
+        });
+        make_devices(pieces, &included, &estate?, options, &mut inventory);
         inventory.incomplete.sort();
         inventory.incomplete.dedup();
         inventory.remarks.sort();
-        inventory
+        Ok(inventory)
     })
 }
 
@@ -142,7 +161,19 @@ fn heads(placed: &[Placed], resolved: &Resolved) -> Vec<usize> {
     heads
 }
 
-fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, inventory: &mut Inventory) {
+/// What was read of each file by itself.
+struct Pieces {
+    /// All files, by number.
+    rest: Vec<(Loaded, Option<&'static Format>)>,
+    sources: Sources,
+    reports: Vec<FileReport>,
+    /// The files that are read on their own, what was read of each, and the files of which it consists.
+    members: Vec<Member>,
+    pieces: Vec<Option<Device>>,
+    ids: Vec<Vec<FileId>>,
+}
+
+fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, inventory: &mut Inventory) -> Pieces {
     let heads = heads(&placed, resolved);
     let mut rest = Vec::with_capacity(placed.len());
     let mut texts = Vec::with_capacity(placed.len());
@@ -151,23 +182,19 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         rest.push((loaded, format));
     }
     let sources = Sources::from_files(texts);
-    let readings: Vec<Option<Reading>> = heads
-        .par_iter()
-        .map(|&i| {
-            let (file, format) = (sources.get(FileId(i as u32)), rest[i].1?);
-            if only(format).is_some() {
-                // Read when it is known which files are of one device.
-                return Some(Reading {
-                    device: Device::default(),
-                    notes: vec![],
-                    lines: BTreeMap::new(),
-                    secrets: vec![],
-                    included: vec![],
-                });
-            }
-            guarded(|| read_one(file, format, &sources, resolved, options))
-        })
-        .collect();
+    let read_head = |&i: &usize| {
+        let (file, format) = (sources.get(FileId(i as u32)), rest[i].1?);
+        if only(format).is_some() {
+            // Read when it is known which files are of one device.
+            return Some(Reading { device: Device::default(), notes: vec![], lines: BTreeMap::new(), secrets: vec![], included: vec![] });
+        }
+        guarded(|| read_one(file, format, &sources, resolved, options))
+    };
+    let (readings, probable) = rayon::join(
+        || heads.par_iter().map(read_head).collect::<Vec<Option<Reading>>>(),
+        || sources.all().par_iter().flat_map_iter(probable_secrets).collect(),
+    );
+    inventory.probable = probable;
 
     let mut reports: Vec<FileReport> = sources
         .iter()
@@ -203,7 +230,13 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
             reports[note.span.file.0 as usize].notes.push(note);
         }
     }
-    let (groups, homeless) = group::group(&members, &options.estate);
+    Pieces { rest, sources, reports, members, pieces, ids }
+}
+
+/// Puts the pieces of each device together.
+fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, options: &Options, inventory: &mut Inventory) {
+    let Pieces { rest, sources, mut reports, members, mut pieces, ids } = read;
+    let (groups, homeless) = group::group(&members, estate);
     for group in &groups {
         for (first, reading) in read_together(group, &members, &pieces, &ids, (&sources, resolved, options)) {
             let Some(reading) = reading else {

@@ -161,6 +161,11 @@ impl Sources {
     }
 
     /// All files, by id.
+    pub fn all(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// All files, by id.
     pub fn iter(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter()
     }
