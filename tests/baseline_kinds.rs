@@ -434,6 +434,9 @@ fn a_setting_that_was_not_exported_is_unknown() {
         ["edge"]
     );
     assert!(judge("net.ipv4.conf.all.rp_filter = 0\nnet.ipv4.conf.eth0.rp_filter = 0\n", filter)[1].contains("eth0.rp_filter is 0"));
+    // A device without such settings is not asked.
+    let said = Estate::default().file("edge", "pf", "pf.conf", "# office\nblock all\n").judge("", route);
+    assert_eq!(said, [""], "{said:?}");
 }
 
 #[test]

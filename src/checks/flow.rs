@@ -12,7 +12,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, s
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
-use crate::model::{Device, Hook, Match, NamePattern};
+use crate::model::{Device, Hook, LOOPBACK, Match, NamePattern};
 use crate::net::{Family, Ranges, parse_cidr, prefix_bounds};
 use crate::packets::{Cube, Dim, Field};
 
@@ -296,7 +296,7 @@ fn unnamed(world: &World<'_>, analysis: &Analysis<'_>, family: Family) -> Vec<Cu
     const NEVER6: &[&str] = &["::/127", "fe80::/10", "ff00::/8"];
     let never = if family == Family::V4 { NEVER4 } else { NEVER6 };
     let never = Ranges::from_intervals(never.iter().filter_map(|s| parse_cidr(s)).map(|(_, lo, hi)| (lo, hi)).collect());
-    let lo = ["lo", "lo0"].iter().fold(Ranges::EMPTY, |s, n| s.or(&analysis.space.interfaces(&NamePattern::exact(*n))));
+    let lo = LOOPBACK.iter().fold(Ranges::EMPTY, |s, n| s.or(&analysis.space.interfaces(&NamePattern::exact(*n))));
     let all = Cube::of(Dim::field(Field::Src), never.complement(family.max_address()), family)
         .and_then(|c| c.with(Dim::field(Field::Iif), &lo.complement(Field::Iif.max(family)), family));
     let named: Vec<Cube> = world.zones.iter().flat_map(|z| from_zone(analysis, z, family)).collect();

@@ -9,7 +9,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, sel
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
-use crate::model::{Device, NamePattern, Tunnel, TunnelRole, Unmodelled};
+use crate::model::{Device, LOOPBACK, NamePattern, Tunnel, TunnelRole, Unmodelled};
 use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, parse_addr};
 use crate::packets::{Cube, Dim, Field};
 
@@ -76,7 +76,7 @@ fn undecided(device: &Device, first: &Tunnel, part: &Unmodelled, family: Family)
 fn judge(spec: &Spec, analysis: &Analysis<'_>, clients: &[&Tunnel], first: &Tunnel, family: Family) -> Result<Option<Finding>, Limit> {
     let device = analysis.device;
     let public = if family == Family::V4 { PUBLIC4.clone() } else { PUBLIC6.clone() };
-    let through = clients.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
+    let through = clients.iter().filter_map(|t| t.interfaces()).chain(LOOPBACK.map(NamePattern::exact));
     let inner = through.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let outside = inner.complement(Field::Oif.max(family));
     let arriving: Vec<Cube> = Cube::of(Dim::field(Field::Oif), outside, family).into_iter().collect();

@@ -4,7 +4,7 @@ use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
 use crate::eval::flow::{Hit, Hits, MOST_HITS, Query, hits};
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
-use crate::model::{Device, Match, NamePattern, Tunnel};
+use crate::model::{Device, LOOPBACK, Match, NamePattern, Tunnel, is_loopback};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::ct;
 use crate::packets::{Cube, Dim, Field};
@@ -154,7 +154,7 @@ fn serves_only(device: &Device, zone: &Zone, list: &[NamePattern], family: Famil
 /// them: nothing is asked of packets that the device itself sends.)
 fn elsewhere(analysis: &Analysis<'_>, family: Family) -> Ranges {
     let tunnels = analysis.device.tunnels.iter().filter_map(Tunnel::interfaces);
-    let not: Vec<NamePattern> = tunnels.chain(["lo", "lo0"].map(NamePattern::exact)).collect();
+    let not: Vec<NamePattern> = tunnels.chain(LOOPBACK.map(NamePattern::exact)).collect();
     numbers(&analysis.space, &not).complement(Field::Iif.max(family))
 }
 
@@ -250,7 +250,7 @@ fn homes(analysis: &Analysis<'_>, family: Family, interface: Field, address: Fie
         device.routes.iter().flatten().any(|r| to_all(r) && r.interface.as_deref() == Some(name))
     };
     let (mut all, mut far, mut near) = (Ranges::EMPTY, Vec::new(), Vec::new());
-    for i in device.interfaces.iter().flatten().filter(|i| i.name != "lo") {
+    for i in device.interfaces.iter().flatten().filter(|i| !is_loopback(&i.name)) {
         let number = Ranges::single(analysis.space.interface_number(&i.name));
         let nets = i.addresses.iter().map(|a| prefix_bounds(*a));
         // Link-local networks (fe80::/10, RFC 4291) are behind every interface.
@@ -273,7 +273,7 @@ fn homes(analysis: &Analysis<'_>, family: Family, interface: Field, address: Fie
 
 /// Packets to the device's own addresses, those of the loopback interface aside.
 fn own_addresses(analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
-    let interfaces = analysis.device.interfaces.iter().flatten().filter(|i| i.name != "lo");
+    let interfaces = analysis.device.interfaces.iter().flatten().filter(|i| !is_loopback(&i.name));
     let own = interfaces.flat_map(|i| &i.addresses).map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family);
     Cube::of(Dim::field(Field::Dst), Ranges::from_values(own.map(|(_, n)| n)), family).into_iter().collect()
 }

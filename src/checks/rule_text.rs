@@ -114,11 +114,11 @@ fn wants_a_reason(rule: &Rule) -> bool {
 }
 
 fn is_routine(matcher: &Match) -> bool {
-    use crate::model::Direction;
+    use crate::model::{Direction, is_loopback};
     use crate::packets::{Field, fields::ct};
     match matcher {
         Match::Never => true,
-        Match::Interface(Direction::In | Direction::Out, p) => p.name == "lo" && !p.wildcard,
+        Match::Interface(Direction::In | Direction::Out, p) => is_loopback(&p.name) && !p.wildcard,
         Match::Field(Field::Ct, states) => !states.contains(ct::NEW),
         Match::All(parts) => parts.iter().any(is_routine),
         Match::AnyOf(parts) => !parts.is_empty() && parts.iter().all(is_routine),

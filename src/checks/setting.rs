@@ -73,6 +73,10 @@ impl Check for Setting {
             if !device.has_filter() && device.settings.is_empty() {
                 continue;
             }
+            if device.no_sysctl && device.settings.iter().all(|s| !select::matches(&self.0.name, &s.name)) {
+                out.inapplicable.push(device.name.clone());
+                continue;
+            }
             out.considered.push(device.name.clone());
             if let Some(finding) = self.judge(world, spec, device) {
                 out.findings.push(finding.on(&device.name).about(self.0.name.as_str()));

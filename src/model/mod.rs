@@ -14,7 +14,7 @@ pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Polic
 pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProtocol, ManagementService};
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
 pub use names::{Named, Names};
-pub use network::{HostSetting, Interface, Route};
+pub use network::{HostSetting, Interface, LOOPBACK, Route, is_loopback};
 pub use tunnel::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
     VpnRoute,
@@ -56,6 +56,8 @@ pub struct Device {
     pub reads_fragments: bool,
     /// What the device would refuse to load, and why: one sentence each.
     pub refused: Vec<(Span, String)>,
+    /// It has no settings of the Linux kernel that an export could show (another system, or an appliance that hides them).
+    pub no_sysctl: bool,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
     /// How it is administered.
@@ -91,6 +93,7 @@ impl Device {
         join(&mut self.routes, other.routes);
         self.exhaustive |= other.exhaustive;
         self.refused.extend(other.refused);
+        self.no_sysctl |= other.no_sysctl;
         self.reads_fragments |= other.reads_fragments;
         if self.hostname.is_none() {
             self.hostname = other.hostname;

@@ -29,6 +29,14 @@ impl Interface {
     }
 }
 
+/// Names of the loopback interface: on Linux, and on the BSDs and macOS.
+pub const LOOPBACK: [&str; 2] = ["lo", "lo0"];
+
+/// Whether an interface of this name is the loopback.
+pub fn is_loopback(name: &str) -> bool {
+    LOOPBACK.contains(&name)
+}
+
 /// A route.
 #[derive(Clone, Debug)]
 pub struct Route {

@@ -12,7 +12,7 @@ use crate::checks::place::{cross, doubt, label, likely_hits, line_subject, openi
 use crate::diag::{Finding, Label, Verdict};
 use crate::eval::flow::{Hit, Query, Want, hits, passing};
 use crate::eval::{Analysis, Limit, Line, Way, words};
-use crate::model::{Action, Device, Hook, Match, NamePattern, NatKind, Rule, SetValue};
+use crate::model::{Action, Device, Hook, Match, NamePattern, NatKind, Rule, SetValue, is_loopback};
 use crate::net::{Family, Ranges};
 use crate::packets::fields::addr_type;
 use crate::packets::{Cube, Dim, Field, Packet};
@@ -272,7 +272,7 @@ impl Case<'_, '_> {
 
     /// Addresses of interfaces that are neither the loopback nor a container bridge.
     fn outer_addresses(&self, family: Family) -> impl Iterator<Item = u128> {
-        let outer = |name: &str| name != "lo" && !container_bridge(&NamePattern::exact(name));
+        let outer = |name: &str| !is_loopback(name) && !container_bridge(&NamePattern::exact(name));
         let interfaces = self.device.interfaces.iter().flatten().filter(move |i| outer(&i.name));
         interfaces.flat_map(|i| &i.addresses).map(|a| crate::net::to_number(a.ip())).filter(move |(f, _)| *f == family).map(|(_, n)| n)
     }

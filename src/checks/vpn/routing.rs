@@ -6,7 +6,7 @@ use crate::checks::{World, flow, killswitch};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want, hits};
 use crate::eval::{Limit, Way};
-use crate::model::{Device, NamePattern, Tunnel, TunnelKind, Unmodelled, VpnRoute};
+use crate::model::{Device, LOOPBACK, NamePattern, Tunnel, TunnelKind, Unmodelled, VpnRoute};
 use crate::net::{Family, Ranges, format_addresses, parse_cidr, prefix_bounds, to_number};
 use crate::packets::{Cube, Dim, Field};
 use crate::source::Span;
@@ -241,7 +241,7 @@ fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback:
     }
     let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };
     let family = Family::V6;
-    let inside = tunnels.iter().filter_map(|t| t.interfaces()).chain([NamePattern::exact("lo")]);
+    let inside = tunnels.iter().filter_map(|t| t.interfaces()).chain(LOOPBACK.map(NamePattern::exact));
     let inside = inside.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), inside.complement(Field::Oif.max(family)), family).into_iter().collect();
     let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();

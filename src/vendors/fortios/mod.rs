@@ -302,6 +302,7 @@ impl Chains {
     /// Hangs the chains on the hooks: those of virtual domains behind a chain that sends packets to the domain of their interface.
     fn hang(mut self, reader: &mut Reader<'_>, several: bool, domains: &[Domain<'_>]) {
         reader.device.exhaustive = self.full;
+        reader.device.no_sysctl = true;
         let ways = std::mem::take(&mut self.ways);
         for hook in [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Postrouting] {
             let here: Vec<_> = ways.iter().filter(|w| w.0 == hook).collect();

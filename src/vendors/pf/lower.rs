@@ -48,6 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>) {
     let anchors = load_anchors(reader, &mut config);
     dialect(reader, &config, file);
     reader.device.exhaustive = true;
+    reader.device.no_sysctl = true;
     let mut all: Vec<&Item> = Vec::new();
     for items in std::iter::once(config.items.as_slice()).chain(anchors.values().map(|a| a.as_slice())) {
         collect(items, &mut all, 0);

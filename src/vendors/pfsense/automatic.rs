@@ -18,7 +18,7 @@ const PRIVATE: &[&str] = &["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.16
 /// The same of OPNsense. Newer versions also name link-local addresses and no longer all of fc00::/7: what all versions block.
 const PRIVATE_OPNSENSE: &[&str] = &["10.0.0.0/8", "127.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 /// What the list of IPv4 bogons holds for sure: addresses of the IANA IPv4 Special-Purpose Address Registry. Private ones are taken out of it
-/// (`rc.update_bogons`), which is what "block private networks" is for. Whole unallocated blocks are no longer left in IPv4.
+/// (the `egrep -v` of `rc.update_bogons.sh`), which is what "block private networks" is for. Whole unallocated blocks are no longer left in IPv4.
 const BOGONS: &[&str] =
     &["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"];
 

@@ -88,6 +88,7 @@ impl Lowering<'_, '_, '_> {
         self.schedules();
         self.survey_tags();
         self.reader.device.exhaustive = true;
+        self.reader.device.no_sysctl = true;
         self.policy();
         self.management();
         self.openvpn();

@@ -8,7 +8,8 @@ use crate::model::{Account, Fact, Lockout, LogHost, ManagementProtocol, Manageme
 use crate::source::Span;
 use crate::syntax::xml::Element;
 
-/// Minutes after which a session of the web interface ends where nothing is written: "Session Timeout" of both, four hours.
+/// Minutes after which an idle session of the web interface ends where nothing is written: help text of "Session Timeout" in
+/// `system_usermanager_settings.php` of pfSense and `system_advanced_admin.php` of OPNsense.
 const SESSION_MINUTES: u32 = 240;
 /// pfSense watches logins with sshguard since 2.4.4, whose threshold is 30 points at 10 for each failed login, and which blocks for 120 seconds at
 /// first (sshguard(8); `system_syslogd_get_globals` of pfSense).
