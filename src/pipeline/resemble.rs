@@ -119,11 +119,7 @@ static LOOKS: &[Look] = &[
 
 /// What `file` looks most like; among equals the first of the list.
 pub(super) fn guess(file: &SourceFile) -> Option<Guess> {
-    let mut end = file.text.len().min(LOOK);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = file.text.get(..end).unwrap_or("");
+    let text = file.head(LOOK);
     let mut counts = vec![0usize; LOOKS.len()];
     for line in text.lines().map(str::trim_start) {
         for (look, count) in LOOKS.iter().zip(&mut counts) {

@@ -89,11 +89,7 @@ impl<'a> Lines<'a> {
 
 /// The nearest character boundary at or before an offset.
 fn snapped(file: &SourceFile, offset: u32) -> u32 {
-    let mut at = (offset as usize).min(file.text.len());
-    while !file.text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at as u32
+    file.text.floor_char_boundary(offset as usize) as u32
 }
 
 /// What looks like a secret: hashes of crypt(3), bodies of PEM blocks and other long keys, and what follows a telling word.

@@ -121,6 +121,11 @@ impl SourceFile {
         self.text.get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
+    /// The beginning of the text: at most so many bytes, whole characters. What a format is recognised by.
+    pub fn head(&self, bytes: usize) -> &str {
+        self.text.get(..self.text.floor_char_boundary(bytes)).unwrap_or("")
+    }
+
     /// A span of the whole text.
     pub fn whole(&self) -> Span {
         Span::new(self.id, 0, self.text.len())

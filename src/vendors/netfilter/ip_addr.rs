@@ -27,11 +27,7 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     let found = |confidence, why| Some(Detection { confidence, why });
     let start = file.text.trim_start();
     if start.starts_with('[') {
-        let mut end = start.len().min(8 << 10);
-        while !start.is_char_boundary(end) {
-            end -= 1;
-        }
-        let head = start.get(..end).unwrap_or("");
+        let head = start.get(..start.floor_char_boundary(8 << 10)).unwrap_or("");
         let known = ["\"ifname\"", "\"addr_info\""].iter().all(|k| head.contains(k));
         return if known { found(Confidence::Certain, "is a JSON list with ifname and addr_info") } else { None };
     }

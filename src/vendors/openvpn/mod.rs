@@ -40,13 +40,9 @@ pub static OPENVPN: Format = Format {
 const DETECTED: usize = 64 << 10;
 
 fn detect(file: &SourceFile) -> Option<Detection> {
-    let mut end = file.text.len().min(DETECTED);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
     let (mut known, mut all, mut telling) = (0usize, 0usize, Vec::new());
     let mut block: Option<&str> = None;
-    for line in file.text[..end].lines().map(str::trim) {
+    for line in file.head(DETECTED).lines().map(str::trim) {
         if let Some(name) = block {
             if line.strip_prefix("</").is_some_and(|l| l.starts_with(name)) {
                 block = None;

@@ -51,13 +51,9 @@ pub static PF: Format = Format {
 const DETECTED: usize = 64 << 10;
 
 fn detect(file: &SourceFile) -> Option<Detection> {
-    let mut end = file.text.len().min(DETECTED);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
     let (mut telling, mut fitting, mut other) = (0usize, 0usize, 0usize);
     let mut continued = false;
-    for line in file.text.get(..end).unwrap_or("").lines() {
+    for line in file.head(DETECTED).lines() {
         let trimmed = line.trim();
         let inside = std::mem::replace(&mut continued, trimmed.ends_with('\\'));
         if inside || trimmed.is_empty() || trimmed.starts_with(['#', '}', '{']) {

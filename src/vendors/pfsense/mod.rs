@@ -95,11 +95,7 @@ impl Dialect {
 const DETECTED: usize = 16 << 10;
 
 fn detect(file: &SourceFile, dialect: Dialect) -> Option<Detection> {
-    let mut end = file.text.len().min(DETECTED);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let name = first_element(file.text.get(..end)?)?;
+    let name = first_element(file.head(DETECTED))?;
     let why = match dialect {
         Dialect::Pfsense => "its outermost element is <pfsense>",
         Dialect::Opnsense => "its outermost element is <opnsense>",

@@ -40,11 +40,7 @@ pub static WIREGUARD: Format = Format {
 const DETECTED: usize = 64 << 10;
 
 fn detect(file: &SourceFile) -> Option<Detection> {
-    let mut end = file.text.len().min(DETECTED);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &file.text[..end];
+    let text = file.head(DETECTED);
     let why = if show::is_dump(text) {
         "has the columns of `wg show dump`"
     } else if show::is_show(text) {

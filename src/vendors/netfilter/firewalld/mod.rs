@@ -104,11 +104,7 @@ pub static FIREWALLD_LIST: Format = Format {
 const LOOK: usize = 64 << 10;
 
 fn head(file: &SourceFile) -> &str {
-    let mut end = file.text.len().min(LOOK);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    file.text.get(..end).unwrap_or("")
+    file.head(LOOK)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

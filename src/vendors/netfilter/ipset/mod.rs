@@ -47,11 +47,7 @@ pub(super) fn is_statement(line: &str) -> bool {
 }
 
 fn detect(file: &SourceFile) -> Option<Detection> {
-    let mut end = file.text.len().min(64 << 10);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = file.text.get(..end).unwrap_or("");
+    let text = file.head(64 << 10);
     let (mut creates, mut rules, mut other, mut lines) = (0, 0, 0, 0);
     let (mut name, mut kind, mut members) = (false, false, false);
     for line in text.lines() {

@@ -65,11 +65,7 @@ const DETECT_BYTES: usize = 64 << 10;
 
 /// The first lines of a file.
 fn head(file: &SourceFile) -> impl Iterator<Item = &str> {
-    let mut end = DETECT_BYTES.min(file.text.len());
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    file.text.get(..end).unwrap_or("").lines()
+    file.head(DETECT_BYTES).lines()
 }
 
 fn detect(file: &SourceFile) -> Option<Detection> {

@@ -63,11 +63,7 @@ const FIRST_WORDS: &[&str] = &[
 const LOOK: usize = 64 << 10;
 
 fn detect(file: &SourceFile) -> Option<Detection> {
-    let mut end = file.text.len().min(LOOK);
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = file.text.get(..end)?;
+    let text = file.head(LOOK);
     if text.trim_start().starts_with(['{', '[', '<', '*']) {
         return None;
     }

@@ -59,11 +59,7 @@ const DETECT_BYTES: usize = 64 << 10;
 
 /// The first lines of a file, without blanks around them.
 fn head(file: &SourceFile) -> impl Iterator<Item = &str> {
-    let mut end = DETECT_BYTES.min(file.text.len());
-    while !file.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    file.text.get(..end).unwrap_or("").lines().map(str::trim)
+    file.head(DETECT_BYTES).lines().map(str::trim)
 }
 
 /// The rules files of ufw declare the chains that they fill, and no built-in chain of the filter table, which a dump of the kernel has.
