@@ -74,7 +74,7 @@ fn ranges_that_together_are_all_ports_single_nothing_out() {
 #[test]
 fn a_filter_that_is_known_to_be_empty_is_not_passed_over() {
     let good = filter("", "");
-    for empty in ["flush ruleset\n", &format!("{good}delete table inet filter\n"), &good.replace("filter {", "filter {\n  flags dormant")] {
+    for empty in ["flush ruleset\n", &format!("flush ruleset\n{good}delete table inet filter\n"), &good.replace("filter {", "filter {\n  flags dormant")] {
         let files = [("core/r.nft", good.as_str()), ("edge/r.nft", empty)];
         assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Violated, "{empty}");
     }
@@ -348,4 +348,43 @@ fn a_set_that_is_not_defined_does_not_load() {
 fn a_rule_for_connections_of_every_state_is_for_everything() {
     let rules = filter("ct state new,established,related accept", "");
     assert_eq!(Case::edge(&[("edge/r.nft", &rules)]).of("no-any-to-any"), Verdict::Violated);
+}
+
+/// Rules of a host that no finding speaks against, as `nft list table` or a person would write them.
+fn quiet() -> String {
+    filter("ct state established,related accept", "ct state established,related accept")
+}
+
+#[test]
+fn a_part_of_a_ruleset_does_not_say_what_passes_where_it_has_no_chain() {
+    let table = |head: &str, note: &str| {
+        format!("{head}table inet own {{\n{note}  chain output {{\n    type filter hook output priority 0; policy drop;\n  }}\n}}\n")
+    };
+    for (path, rules) in [
+        ("edge/r.nft", "add rule inet filter input tcp dport 22 accept\n".to_owned()),
+        ("edge/r.nft", "insert rule ip filter input accept\n".into()),
+        ("edge/r.nft", "table inet filter {\n  chain input {\n    tcp dport 22 accept\n  }\n}\n".into()),
+        ("edge/r.nft", table("define lan = 10.0.0.0/8\n", "")),
+        ("edge/r.nft", table("", "  # what goes out\n")),
+        ("edge/r.nft", table("table inet own\ndelete table inet own\n", "")),
+        ("edge/etc/nftables.d/10-own.nft", table("", "")),
+        ("edge/r.json", r#"{"nftables": [{"add": {"rule": {"family": "inet", "table": "f", "chain": "i", "expr": [{"accept": null}]}}}]}"#.into()),
+    ] {
+        let good = quiet();
+        let files = [("core/r.nft", good.as_str()), (path, rules.as_str())];
+        assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Unknown, "{path}: {rules}");
+    }
+    // What was loaded before is gone: these are all the rules.
+    let whole = table("#!/usr/sbin/nft -f\ndefine lan = 10.0.0.0/8\nflush ruleset\n", "  # what goes out\n");
+    assert_eq!(Case::edge(&[("edge/r.nft", &whole)]).of("inbound-default-deny"), Verdict::Violated);
+}
+
+#[test]
+fn ipv6_of_a_host_that_exported_ipv4_alone_is_not_known() {
+    let rules = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    for check in ["inbound-default-deny", "forward-default-deny", "ipv6-no-wider-than-ipv4"] {
+        assert_eq!(Case::edge(&[("edge/rules.v4", rules)]).of(check), Verdict::Unknown, "{check}");
+        let both = [("edge/rules.v4", rules), ("edge/rules.v6", rules)];
+        assert_eq!(Case::edge(&both).of(check), Verdict::Holds, "{check}");
+    }
 }

@@ -4,7 +4,7 @@
 use super::compile::{interface_of, port_of};
 use super::program::{Line, Stage, base_chains};
 use super::{Analysis, Space, Way};
-use crate::model::{Action, BaseChain, ChainId, Device, Direction, Effect, Match, NatKind, PolicyAction, Rule, SetValue, Translation};
+use crate::model::{Action, BaseChain, ChainId, Device, Direction, Effect, Hook, Match, NatKind, PolicyAction, Rule, SetValue, Translation};
 use crate::net::Family;
 use crate::packets::fields::{ABSENT_PORT, ct};
 use crate::packets::{Dim, Field, Packet};
@@ -186,6 +186,11 @@ impl Walker<'_> {
         let mut filter: Option<Line> = None;
         let no_own = !bases.iter().any(|b| !b.nat && b.hook == way.hook());
         for base in bases {
+            // Translation looks at a packet before the rules of its chains, which are at priority -100 (`NF_IP_PRI_NAT_DST`).
+            let first = matches!(base.hook, Hook::Ingress) || matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority < -100;
+            if !first && self.space.is_lost_redirect(self.family, &self.packet) {
+                return Ok(self.end(Outcome::Drop, None));
+            }
             if !self.enters(base) {
                 continue;
             }
@@ -226,6 +231,9 @@ impl Walker<'_> {
             if !base.nat && (base.hook == way.hook() || no_own) && (explicit || filter.is_none_or(|f| f.rule.is_none())) {
                 filter = decided;
             }
+        }
+        if self.space.is_lost_redirect(self.family, &self.packet) {
+            return Ok(self.end(Outcome::Drop, None));
         }
         let last = filter.or(bases.last().map(|b| Line { chain: b.chain, rule: None }));
         Ok(self.end(Outcome::Accept, last))

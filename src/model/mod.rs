@@ -23,6 +23,7 @@ pub use tunnel::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::net::Family;
 use crate::source::{FileId, Span};
 
 /// One firewall, host or VPN endpoint.
@@ -51,6 +52,9 @@ pub struct Device {
     /// The export shows every packet filter of the device (`nft list ruleset` does; `iptables-save` shows IPv4 only), so that a hook
     /// without chains lets everything pass. Else nothing is known of such a hook.
     pub exhaustive: bool,
+    /// A file changes a packet filter of which the rest is not shown (commands that add to tables which they do not make): where, and how one
+    /// sees it.
+    pub fragment: Option<(Span, String)>,
     /// Rules may take what a later fragment carries for a transport header, as nftables does where connections are not tracked (the fast
     /// path `nft_payload_fast_eval` in nf_tables_core.c does not ask whether there is a header).
     pub reads_fragments: bool,
@@ -90,6 +94,9 @@ impl Device {
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         self.exhaustive |= other.exhaustive;
+        if self.fragment.is_none() {
+            self.fragment = other.fragment;
+        }
         self.refused.extend(other.refused);
         self.reads_fragments |= other.reads_fragments;
         if self.hostname.is_none() {
@@ -127,9 +134,20 @@ impl Device {
         self.settings.iter().rev().find(|s| s.name == name).map(|s| s.value.trim())
     }
 
-    /// Whether the packet filter of the device is known: rules of it were read, or an export that shows every one, and there is none.
+    /// Whether something is known of the device's packet filter: rules of it were read, or an export that shows every one, and there is
+    /// none.
     pub fn filter_is_known(&self) -> bool {
-        self.has_filter() || self.exhaustive
+        self.has_filter() || self.exhaustive || self.fragment.is_some()
+    }
+
+    /// Whether the device does not speak the family at all.
+    pub fn switched_off(&self, family: Family) -> bool {
+        let all = "net.ipv6.conf.all.disable_ipv6";
+        // What is written to "all" goes to every interface; a later 0 for one of them, or for those to come, switches it on there again
+        // (Documentation/networking/ip-sysctl.rst of the kernel, `disable_ipv6`).
+        let each = self.settings.iter().filter(|s| s.name.starts_with("net.ipv6.conf.") && s.name.ends_with(".disable_ipv6"));
+        let mut others = each.filter(|s| s.name != all && s.name != "net.ipv6.conf.lo.disable_ipv6");
+        family == Family::V6 && self.setting(all) == Some("1") && others.all(|s| self.setting(&s.name) != Some("0"))
     }
 
     /// Whether any packet filter was read.
