@@ -388,3 +388,45 @@ fn ipv6_of_a_host_that_exported_ipv4_alone_is_not_known() {
         assert_eq!(Case::edge(&both).of(check), Verdict::Holds, "{check}");
     }
 }
+
+#[test]
+fn what_passes_until_a_rate_is_exceeded_passes() {
+    let input = |rule: &str| filter(rule, "");
+    for (rule, verdict) in [
+        ("limit rate 10/minute accept", Verdict::Violated),
+        ("limit rate over 10/minute drop; accept", Verdict::Violated),
+        ("ct state new limit rate 400/second burst 100 packets accept", Verdict::Violated),
+        ("ct count over 20 reject; accept", Verdict::Violated),
+        ("limit rate over 10/minute accept", Verdict::Unknown),
+        ("limit rate 10/minute drop; accept", Verdict::Unknown),
+        // Perhaps no packet is as small as this bucket.
+        ("limit rate 10 bytes/second accept", Verdict::Unknown),
+        ("limit rate 10/minute meta cpu 3 accept", Verdict::Unknown),
+    ] {
+        assert_eq!(Case::edge(&[("edge/r.nft", &input(rule))]).of("inbound-default-deny"), verdict, "{rule}");
+    }
+    for (matches, verdict) in [
+        ("-m limit --limit 3/minute", Verdict::Violated),
+        ("-m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-name a", Verdict::Violated),
+        ("-m connlimit --connlimit-upto 8", Verdict::Violated),
+        ("-m hashlimit --hashlimit-upto 5kb/s --hashlimit-mode srcip --hashlimit-name a", Verdict::Unknown),
+        ("-m hashlimit --hashlimit-above 5/sec --hashlimit-mode srcip --hashlimit-name a", Verdict::Unknown),
+        ("-m connlimit ! --connlimit-above 8", Verdict::Unknown),
+        ("-m limit --limit 3/minute -m u32 --u32 0=1", Verdict::Unknown),
+    ] {
+        let rules = format!("*filter\n:INPUT DROP [0:0]\n-A INPUT {matches} -j ACCEPT\nCOMMIT\n");
+        let six = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n";
+        assert_eq!(Case::edge(&[("edge/r.v4", &rules), ("edge/r.v6", six)]).of("inbound-default-deny"), verdict, "{matches}");
+    }
+}
+
+#[test]
+fn what_must_pass_does_not_pass_for_certain_at_a_limited_rate() {
+    let checks = "checks:\n  - { id: web, title: t, severity: high, why: w, fix: f, flow: { from: any, to: firewall, service: tcp/443, must: pass } }";
+    let baseline = format!("{INTERNET}\n{checks}");
+    for (rule, verdict) in [("limit rate 10/minute accept", Verdict::Unknown), ("limit rate over 10/minute drop; accept", Verdict::Unknown)] {
+        let rules = filter(rule, "");
+        let case = Case { uses: "network-edge", baseline: &baseline, files: &[("edge/r.nft", &rules)] };
+        assert_eq!(case.of("web"), verdict, "{rule}");
+    }
+}

@@ -346,6 +346,24 @@ pub fn witness(analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> 
     if !hit.certain {
         conditions.extend(hit.packet.conditions().iter().map(|c| space.condition(*c).0.to_owned()));
     }
+    if hit.at_rest {
+        // The rates that its rules ask for.
+        let rules = hit.walked.path.iter().filter_map(|l| analysis.device.chains.get(l.chain.0 as usize)?.rules.get(l.rule? as usize));
+        let mut rates = std::collections::BTreeSet::new();
+        for rule in rules {
+            rule.matcher.walk(&mut |m| {
+                if let Match::Opaque(id) = m
+                    && space.at_rest().iter().any(|(known, _)| *known == id.0)
+                {
+                    rates.insert(id.0);
+                }
+            });
+        }
+        conditions.extend(rates.into_iter().map(|c| format!("{} is not exceeded", space.condition(c).0)));
+        if conditions.is_empty() {
+            conditions.push("no rate is exceeded".into());
+        }
+    }
     let mut text = words::packet_words(&hit.packet, way, family, space);
     let (was, is) = (hit.packet.field(Field::Dst), hit.decided_as.field(Field::Dst));
     if was != is {

@@ -73,6 +73,8 @@ pub struct Space {
     /// The families whose connections are translated.
     translated: Vec<Family>,
     conditions: Vec<(String, Span)>,
+    /// See [`Space::at_rest`].
+    at_rest: Vec<(u32, bool)>,
     of_sets: HashMap<(String, Vec<Field>), u32>,
     of_rules: HashMap<(ChainId, usize), u32>,
     of_policies: HashMap<ChainId, u32>,
@@ -237,6 +239,7 @@ impl Space {
             uses_types,
             translated: Family::BOTH.into_iter().filter(|f| device.base_chains.iter().any(|b| b.nat && b.families.contains(f))).collect(),
             conditions,
+            at_rest: device.conditions.at_rest().map(|(id, answer)| (id.0, answer)).collect(),
             of_sets,
             of_rules,
             of_policies,
@@ -286,6 +289,11 @@ impl Space {
     pub fn condition(&self, id: u32) -> (&str, Span) {
         let (text, span) = &self.conditions[id as usize];
         (text, *span)
+    }
+
+    /// The conditions of which it is certain what they answer when no packet has come for long (no rate is exceeded), with the answer.
+    pub fn at_rest(&self) -> &[(u32, bool)] {
+        &self.at_rest
     }
 
     /// How many opaque conditions the device has.

@@ -73,6 +73,29 @@ pub fn walk(
     nat_hint: Option<&Packet>,
     logs_decide: bool,
 ) -> Walked {
+    walk_where(analysis, (way, family), packet, (conditions, &[]), nat_hint, logs_decide)
+}
+
+/// As [`walk`] with all conditions open but those whose answers are given.
+pub fn walk_given(
+    analysis: &Analysis<'_>,
+    (way, family): (Way, Family),
+    packet: &Packet,
+    given: &[(u32, bool)],
+    nat_hint: Option<&Packet>,
+    logs_decide: bool,
+) -> Walked {
+    walk_where(analysis, (way, family), packet, (None, given), nat_hint, logs_decide)
+}
+
+fn walk_where(
+    analysis: &Analysis<'_>,
+    (way, family): (Way, Family),
+    packet: &Packet,
+    (conditions, given): (Option<&[u32]>, &[(u32, bool)]),
+    nat_hint: Option<&Packet>,
+    logs_decide: bool,
+) -> Walked {
     let bases = base_chains(analysis.device, family, way);
     let run = |known: Vec<(u32, bool)>| {
         let mut walker = Walker {
@@ -90,7 +113,7 @@ pub fn walk(
         };
         walker.packet_through(&bases, way)
     };
-    let mut todo = vec![Vec::new()];
+    let mut todo = vec![given.to_vec()];
     let mut first: Option<Walked> = None;
     let mut turned: Vec<u32> = Vec::new();
     let mut runs = 0;
@@ -101,7 +124,7 @@ pub fn walk(
                 None => first = Some(done),
                 Some(f) if f.verdict == done.verdict => {}
                 Some(f) => {
-                    turned.extend(known.iter().map(|k| k.0));
+                    turned.extend(known.iter().skip(given.len()).map(|k| k.0));
                     turned.sort_unstable();
                     turned.dedup();
                     let mut out = f.clone();
