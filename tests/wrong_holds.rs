@@ -430,3 +430,58 @@ fn what_must_pass_does_not_pass_for_certain_at_a_limited_rate() {
         assert_eq!(case.of("web"), verdict, "{rule}");
     }
 }
+
+#[test]
+fn a_routing_table_that_rules_choose_leads_to_the_internet_too() {
+    let rules = filter("iifname \"wwan0\" accept", "");
+    let address = "2: eth0: <UP> mtu 1500\n    inet 203.0.113.2/24 scope global eth0\n3: eth1: <UP> mtu 1500\n    inet 10.1.0.1/16 scope global eth1\n\
+                   4: wwan0: <UP> mtu 1500\n    inet 198.51.100.9/24 scope global wwan0\n";
+    let main = "default via 203.0.113.1 dev eth0\n10.1.0.0/16 dev eth1 proto kernel scope link src 10.1.0.1\n";
+    let tables = format!("{main}default via 198.51.100.1 dev wwan0 table 100\n");
+    let v6 = "default via fe80::1 dev eth0\n";
+    let chosen = "0:\tfrom all lookup local\n100:\tfrom all fwmark 0x1 lookup 100\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    let usual = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    for (routes, rule, verdict) in [
+        (main, usual, Verdict::Holds),
+        (&tables, usual, Verdict::Holds),
+        (&tables, chosen, Verdict::Violated),
+        (main, chosen, Verdict::Unknown),
+        (main, "0:\tfrom all lookup local\n1000:\tfrom all lookup [l3mdev-table]\n32766:\tfrom all lookup main\n32767: from all lookup default\n", Verdict::Unknown),
+    ] {
+        let files = [
+            ("edge/r.nft", rules.as_str()),
+            ("edge/ip-addr.txt", address),
+            ("edge/ip-route.txt", routes),
+            ("edge/ip-6-route.txt", v6),
+            ("edge/ip-rule.txt", rule),
+        ];
+        assert_eq!(Case::edge(&files).of("inbound-default-deny"), verdict, "{routes}{rule}");
+    }
+    // Without a list of rules, a table that is there is used by some.
+    let files =
+        [("edge/r.nft", rules.as_str()), ("edge/ip-addr.txt", address), ("edge/ip-route.txt", &tables), ("edge/ip-6-route.txt", v6)];
+    assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Violated);
+}
+
+#[test]
+fn what_a_transparent_proxy_takes_for_its_own_reaches_the_input() {
+    let rules = filter("ip daddr 192.0.2.0/24 tcp dport 8080 accept", "");
+    let address = "2: eth0: <UP> mtu 1500\n    inet 203.0.113.2/24 scope global eth0\n";
+    let chosen = "0:\tfrom all lookup local\n100:\tfrom all fwmark 0x1 lookup 100\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    let proxy = "default via 203.0.113.1 dev eth0\nlocal default dev lo table 100\n";
+    let plain = "default via 203.0.113.1 dev eth0\ndefault dev eth0 table 100\n";
+    let checks =
+        "checks:\n  - { id: closed, title: t, severity: high, why: w, fix: f, flow: { from: untrusted, to: firewall, service: tcp/8080 } }";
+    let baseline = format!("{INTERNET}\n{checks}");
+    for (routes, verdict) in [(plain, Verdict::Holds), (proxy, Verdict::Violated)] {
+        let files = [
+            ("edge/r.nft", rules.as_str()),
+            ("edge/ip-addr.txt", address),
+            ("edge/ip-route.txt", routes),
+            ("edge/ip-6-route.txt", "default via fe80::1 dev eth0\n"),
+            ("edge/ip-rule.txt", chosen),
+        ];
+        let case = Case { uses: "network-edge", baseline: &baseline, files: &files };
+        assert_eq!(case.of("closed"), verdict, "{routes}");
+    }
+}

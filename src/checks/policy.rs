@@ -373,7 +373,9 @@ impl Case<'_, '_> {
         let routes = self.device.routes.iter().flatten().filter_map(|r| r.interface.as_deref());
         let mut names = interfaces.chain(routes).filter(|n| outside.contains(self.analysis.space.interface_number(n))).peekable();
         let strict = |name: &str| value("all").max(value(name).or_else(|| value("default"))) == Some(1);
-        family == Family::V4 && names.peek().is_some() && names.all(strict)
+        // What the filter takes for the way back, rules may make another one.
+        let main = matches!(self.device.policy_routing(family), crate::model::PolicyRouting::Main);
+        family == Family::V4 && main && names.peek().is_some() && names.all(strict)
     }
 
     fn invalid(&self, family: Family) -> Result<Vec<Finding>, Limit> {

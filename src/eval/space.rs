@@ -70,6 +70,8 @@ pub struct Space {
     broadcast4: Ranges,
     uses_ct: bool,
     uses_types: bool,
+    /// The families of which own addresses decide what is delivered to the device.
+    delivered: Vec<Family>,
     /// The families whose connections are translated.
     translated: Vec<Family>,
     conditions: Vec<(String, Span)>,
@@ -237,6 +239,7 @@ impl Space {
             broadcast4: Ranges::from_values(broadcasts.chain([IPV4_BROADCAST])),
             uses_ct,
             uses_types,
+            delivered: Family::BOTH.into_iter().filter(|f| device.delivers_by_address(*f)).collect(),
             translated: Family::BOTH.into_iter().filter(|f| device.base_chains.iter().any(|b| b.nat && b.families.contains(f))).collect(),
             conditions,
             at_rest: device.conditions.at_rest().map(|(id, answer)| (id.0, answer)).collect(),
@@ -560,7 +563,7 @@ impl Space {
     /// What packets can look like once the routing decision has sent them on this way: to own addresses and to groups for input, to
     /// others for forward. `None`: nothing is known that would bound them.
     pub(super) fn routed(&self, way: Way, family: Family) -> Option<Vec<Cube>> {
-        if way == Way::Output || (!self.uses_types && self.local(family).is_none()) {
+        if way == Way::Output || !self.delivered.contains(&family) || (!self.uses_types && self.local(family).is_none()) {
             return None;
         }
         let local = Ranges::single(addr_type::LOCAL);
