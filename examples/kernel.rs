@@ -75,6 +75,7 @@ fn main() -> std::process::ExitCode {
 /// Our own rule sets, and the real ones that are there.
 #[cfg(target_os = "linux")]
 fn rulesets() -> Vec<kernel_support::compare::Ruleset> {
+    use fwproof::net::Family;
     use kernel_support::compare::{Ruleset, folder};
     use std::path::{Path, PathBuf};
     let mut out = folder(Path::new("tests/fixtures/kernel"));
@@ -91,8 +92,12 @@ fn rulesets() -> Vec<kernel_support::compare::Ruleset> {
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let extension = if text.lines().any(|l| ["*filter", "*nat", "*mangle", "*raw"].iter().any(|t| l.starts_with(t))) {
-            let six = ["ip6tables", "ipv6-icmp", "icmp6", "::"].iter().any(|w| text.contains(w)) || name.contains("6.");
-            if six { "v6" } else { "v4" }
+            let named = if name.contains("6.") { "v6" } else { "rules" };
+            let one = Ruleset { name: name.clone(), text: text.clone(), extension: named, sets: None, addresses: None };
+            match kernel_support::compare::family(&one) {
+                Some(Family::V6) => "v6",
+                _ => "v4",
+            }
         } else if file.extension().is_none_or(|e| e != "json") && text.lines().any(|l| l.trim_start().starts_with("table ")) {
             "nft"
         } else {

@@ -148,7 +148,7 @@ fn ipv6_that_is_blocked_does_not_leak() {
     assert_eq!(estate(closed), ["alice-laptop"]);
     let open = "table inet f { chain o { type filter hook output priority 0; policy accept; ip daddr 192.0.2.1 drop\n } }\n";
     assert!(estate(open)[1].contains("violated"));
-    let maybe = "table inet f { chain o { type filter hook output priority 0; policy drop; limit rate 5/second accept\n } }\n";
+    let maybe = "table inet f { chain o { type filter hook output priority 0; policy drop; socket transparent 1 accept\n } }\n";
     assert!(estate(maybe)[1].contains("unknown"), "{:?}", estate(maybe));
 }
 

@@ -367,6 +367,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "ipset",
             "ip-addr",
             "ip-route",
+            "ip-rule",
             "fortios",
             "opnsense",
             "pfsense",

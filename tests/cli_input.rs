@@ -217,3 +217,21 @@ fn formats_explain_and_schema_answer() {
     assert_eq!(place.run(&["explain"]).code, 0);
     assert_eq!(place.run(&["explain", "vpn"]).code, 0);
 }
+
+#[test]
+fn of_a_family_that_was_not_exported_nothing_is_said_to_pass_or_to_be_dropped() {
+    let place = Place::with(&[("edge/rules.v4", "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n")]);
+    let trace = |from: &str, to: &str| place.run(&["trace", "edge", "--hook", "input", "--from", from, "--to", to, "--proto", "tcp"]);
+    let six = trace("2001:db8::1", "2001:db8::2");
+    assert!(six.out.contains("\nunknown\n") && six.out.contains("ip6tables-save"), "{}", six.out);
+    assert!(trace("192.0.2.1", "192.0.2.2").out.contains("\ndrop, by policy of filter/INPUT"));
+    let packets = "{\"hook\":\"input\",\"src\":\"2001:db8::1\",\"dst\":\"2001:db8::2\",\"proto\":\"tcp\"}\n\
+                   {\"hook\":\"forward\",\"src\":\"192.0.2.1\",\"dst\":\"192.0.2.2\",\"proto\":\"tcp\"}\n";
+    let many = place.run_with(&["trace", "edge", "--packets", "-"], &[], Some(packets.as_bytes()));
+    assert_eq!(many.out.matches("\"verdict\":\"unknown\"").count(), 2, "{}", many.out);
+    let reach = place.run(&["reach", "edge"]).out;
+    assert!(reach.contains("edge: IPv6 input\n  not known: no IPv6 rules for input were read"), "{reach}");
+    assert!(reach.contains("edge: IPv4 forward\n  not known") && reach.contains("edge: IPv4 input\n  by rule 1"), "{reach}");
+    let json = place.run(&["reach", "edge", "--json", "--hook", "input"]).out;
+    assert!(json.lines().any(|l| l.contains("\"family\":\"IPv6\"") && l.contains("\"unknown\":")), "{json}");
+}

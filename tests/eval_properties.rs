@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fwproof::eval::fates::{Fate, fates};
 use fwproof::eval::flow::{Hits, Query, Want, hits, passing};
-use fwproof::eval::walk::{Outcome, walk};
+use fwproof::eval::walk::{Outcome, walk, walk_given};
 use fwproof::eval::{Analysis, Line, Way};
 use fwproof::model::*;
 use fwproof::net::{Family, Ranges};
@@ -252,6 +252,24 @@ proptest! {
             }
             let some = grid(&analysis).iter().any(|p| (passes(&analysis, p) == Outcome::Accept) == (want == Want::Accepted));
             prop_assert!(!some || !found.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_passes_at_rest_passes_whatever_else_is_so(mut device in device(true), answer: bool, patience in prop::sample::select(&PATIENCE[..])) {
+        device.conditions.set_at_rest(ConditionId(0), answer);
+        let analysis = Analysis::new(&device, &[], &Limits::default()).with_patience(patience);
+        let given = [(0, answer)];
+        let any = [Cube::any()];
+        let way = (Way::Forward, FAMILY);
+        for want in [Want::Accepted, Want::Blocked] {
+            let Ok(Hits { found, .. }) = hits(&analysis, Query::new(Way::Forward, FAMILY, want), &any, &any) else { continue };
+            for h in found.iter().filter(|h| h.certain) {
+                prop_assert!(!h.at_rest || want == Want::Accepted);
+                let given = if h.at_rest { &given[..] } else { &[] };
+                let verdict = walk_given(&analysis, way, &h.packet, given, Some(&h.decided_as), false).verdict;
+                prop_assert!(verdict != Outcome::Unknown && (verdict == Outcome::Accept) == (want == Want::Accepted), "{:?}", h);
+            }
         }
     }
 

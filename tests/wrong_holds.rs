@@ -74,7 +74,11 @@ fn ranges_that_together_are_all_ports_single_nothing_out() {
 #[test]
 fn a_filter_that_is_known_to_be_empty_is_not_passed_over() {
     let good = filter("", "");
-    for empty in ["flush ruleset\n", &format!("{good}delete table inet filter\n"), &good.replace("filter {", "filter {\n  flags dormant")] {
+    for empty in [
+        "flush ruleset\n",
+        &format!("flush ruleset\n{good}delete table inet filter\n"),
+        &good.replace("filter {", "filter {\n  flags dormant"),
+    ] {
         let files = [("core/r.nft", good.as_str()), ("edge/r.nft", empty)];
         assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Violated, "{empty}");
     }
@@ -348,4 +352,150 @@ fn a_set_that_is_not_defined_does_not_load() {
 fn a_rule_for_connections_of_every_state_is_for_everything() {
     let rules = filter("ct state new,established,related accept", "");
     assert_eq!(Case::edge(&[("edge/r.nft", &rules)]).of("no-any-to-any"), Verdict::Violated);
+}
+
+/// Rules of a host that no finding speaks against, as `nft list table` or a person would write them.
+fn quiet() -> String {
+    filter("ct state established,related accept", "ct state established,related accept")
+}
+
+#[test]
+fn a_part_of_a_ruleset_does_not_say_what_passes_where_it_has_no_chain() {
+    let table = |head: &str, note: &str| {
+        format!("{head}table inet own {{\n{note}  chain output {{\n    type filter hook output priority 0; policy drop;\n  }}\n}}\n")
+    };
+    for (path, rules) in [
+        ("edge/r.nft", "add rule inet filter input tcp dport 22 accept\n".to_owned()),
+        ("edge/r.nft", "insert rule ip filter input accept\n".into()),
+        ("edge/r.nft", "table inet filter {\n  chain input {\n    tcp dport 22 accept\n  }\n}\n".into()),
+        ("edge/r.nft", table("define lan = 10.0.0.0/8\n", "")),
+        ("edge/r.nft", table("", "  # what goes out\n")),
+        ("edge/r.nft", table("table inet own\ndelete table inet own\n", "")),
+        ("edge/etc/nftables.d/10-own.nft", table("", "")),
+        (
+            "edge/r.json",
+            r#"{"nftables": [{"add": {"rule": {"family": "inet", "table": "f", "chain": "i", "expr": [{"accept": null}]}}}]}"#.into(),
+        ),
+    ] {
+        let good = quiet();
+        let files = [("core/r.nft", good.as_str()), (path, rules.as_str())];
+        assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Unknown, "{path}: {rules}");
+    }
+    // What was loaded before is gone: these are all the rules.
+    let whole = table("#!/usr/sbin/nft -f\ndefine lan = 10.0.0.0/8\nflush ruleset\n", "  # what goes out\n");
+    assert_eq!(Case::edge(&[("edge/r.nft", &whole)]).of("inbound-default-deny"), Verdict::Violated);
+}
+
+#[test]
+fn ipv6_of_a_host_that_exported_ipv4_alone_is_not_known() {
+    let rules = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    for check in ["inbound-default-deny", "forward-default-deny", "ipv6-no-wider-than-ipv4"] {
+        assert_eq!(Case::edge(&[("edge/rules.v4", rules)]).of(check), Verdict::Unknown, "{check}");
+        let both = [("edge/rules.v4", rules), ("edge/rules.v6", rules)];
+        assert_eq!(Case::edge(&both).of(check), Verdict::Holds, "{check}");
+    }
+}
+
+#[test]
+fn what_passes_until_a_rate_is_exceeded_passes() {
+    let input = |rule: &str| filter(rule, "");
+    for (rule, verdict) in [
+        ("limit rate 10/minute accept", Verdict::Violated),
+        ("limit rate over 10/minute drop; accept", Verdict::Violated),
+        ("ct state new limit rate 400/second burst 100 packets accept", Verdict::Violated),
+        ("ct count over 20 reject; accept", Verdict::Violated),
+        ("limit rate over 10/minute accept", Verdict::Unknown),
+        ("limit rate 10/minute drop; accept", Verdict::Unknown),
+        // Perhaps no packet is as small as this bucket.
+        ("limit rate 10 bytes/second accept", Verdict::Unknown),
+        ("limit rate 10/minute meta cpu 3 accept", Verdict::Unknown),
+    ] {
+        assert_eq!(Case::edge(&[("edge/r.nft", &input(rule))]).of("inbound-default-deny"), verdict, "{rule}");
+    }
+    for (matches, verdict) in [
+        ("-m limit --limit 3/minute", Verdict::Violated),
+        ("-m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-name a", Verdict::Violated),
+        ("-m connlimit --connlimit-upto 8", Verdict::Violated),
+        ("-m hashlimit --hashlimit-upto 5kb/s --hashlimit-mode srcip --hashlimit-name a", Verdict::Unknown),
+        ("-m hashlimit --hashlimit-above 5/sec --hashlimit-mode srcip --hashlimit-name a", Verdict::Unknown),
+        ("-m connlimit ! --connlimit-above 8", Verdict::Unknown),
+        ("-m limit --limit 3/minute -m u32 --u32 0=1", Verdict::Unknown),
+    ] {
+        let rules = format!("*filter\n:INPUT DROP [0:0]\n-A INPUT {matches} -j ACCEPT\nCOMMIT\n");
+        let six = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n";
+        assert_eq!(Case::edge(&[("edge/r.v4", &rules), ("edge/r.v6", six)]).of("inbound-default-deny"), verdict, "{matches}");
+    }
+}
+
+#[test]
+fn what_must_pass_does_not_pass_for_certain_at_a_limited_rate() {
+    let checks = "checks:\n  - { id: web, title: t, severity: high, why: w, fix: f, flow: { from: any, to: firewall, service: tcp/443, must: pass } }";
+    let baseline = format!("{INTERNET}\n{checks}");
+    for (rule, verdict) in [("limit rate 10/minute accept", Verdict::Unknown), ("limit rate over 10/minute drop; accept", Verdict::Unknown)]
+    {
+        let rules = filter(rule, "");
+        let case = Case { uses: "network-edge", baseline: &baseline, files: &[("edge/r.nft", &rules)] };
+        assert_eq!(case.of("web"), verdict, "{rule}");
+    }
+}
+
+#[test]
+fn a_routing_table_that_rules_choose_leads_to_the_internet_too() {
+    let rules = filter("iifname \"wwan0\" accept", "");
+    let address = "2: eth0: <UP> mtu 1500\n    inet 203.0.113.2/24 scope global eth0\n3: eth1: <UP> mtu 1500\n    inet 10.1.0.1/16 scope global eth1\n\
+                   4: wwan0: <UP> mtu 1500\n    inet 198.51.100.9/24 scope global wwan0\n";
+    let main = "default via 203.0.113.1 dev eth0\n10.1.0.0/16 dev eth1 proto kernel scope link src 10.1.0.1\n";
+    let tables = format!("{main}default via 198.51.100.1 dev wwan0 table 100\n");
+    let v6 = "default via fe80::1 dev eth0\n";
+    let chosen =
+        "0:\tfrom all lookup local\n100:\tfrom all fwmark 0x1 lookup 100\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    let usual = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    for (routes, rule, verdict) in [
+        (main, usual, Verdict::Holds),
+        (&tables, usual, Verdict::Holds),
+        (&tables, chosen, Verdict::Violated),
+        (main, chosen, Verdict::Unknown),
+        (
+            main,
+            "0:\tfrom all lookup local\n1000:\tfrom all lookup [l3mdev-table]\n32766:\tfrom all lookup main\n32767: from all lookup default\n",
+            Verdict::Unknown,
+        ),
+    ] {
+        let files = [
+            ("edge/r.nft", rules.as_str()),
+            ("edge/ip-addr.txt", address),
+            ("edge/ip-route.txt", routes),
+            ("edge/ip-6-route.txt", v6),
+            ("edge/ip-rule.txt", rule),
+        ];
+        assert_eq!(Case::edge(&files).of("inbound-default-deny"), verdict, "{routes}{rule}");
+    }
+    // Without a list of rules, a table that is there is used by some.
+    let files =
+        [("edge/r.nft", rules.as_str()), ("edge/ip-addr.txt", address), ("edge/ip-route.txt", &tables), ("edge/ip-6-route.txt", v6)];
+    assert_eq!(Case::edge(&files).of("inbound-default-deny"), Verdict::Violated);
+}
+
+#[test]
+fn what_a_transparent_proxy_takes_for_its_own_reaches_the_input() {
+    let rules = filter("ip daddr 192.0.2.0/24 tcp dport 8080 accept", "");
+    let address = "2: eth0: <UP> mtu 1500\n    inet 203.0.113.2/24 scope global eth0\n";
+    let chosen =
+        "0:\tfrom all lookup local\n100:\tfrom all fwmark 0x1 lookup 100\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n";
+    let proxy = "default via 203.0.113.1 dev eth0\nlocal default dev lo table 100\n";
+    let plain = "default via 203.0.113.1 dev eth0\ndefault dev eth0 table 100\n";
+    let checks =
+        "checks:\n  - { id: closed, title: t, severity: high, why: w, fix: f, flow: { from: untrusted, to: firewall, service: tcp/8080 } }";
+    let baseline = format!("{INTERNET}\n{checks}");
+    for (routes, verdict) in [(plain, Verdict::Holds), (proxy, Verdict::Violated)] {
+        let files = [
+            ("edge/r.nft", rules.as_str()),
+            ("edge/ip-addr.txt", address),
+            ("edge/ip-route.txt", routes),
+            ("edge/ip-6-route.txt", "default via fe80::1 dev eth0\n"),
+            ("edge/ip-rule.txt", chosen),
+        ];
+        let case = Case { uses: "network-edge", baseline: &baseline, files: &files };
+        assert_eq!(case.of("closed"), verdict, "{routes}");
+    }
 }

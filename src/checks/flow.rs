@@ -361,33 +361,17 @@ fn owns(device: &Device, zone: &Zone, forwards: bool) -> bool {
 /// unless the export shows every filter that there is.
 pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family: Family) -> Option<Vec<Finding>> {
     let device = analysis.device;
-    if switched_off(device, family) {
+    if device.switched_off(family) {
         return Some(Vec::new());
     }
-    // Address translation, and the tables mangle and security of iptables (priorities -150 and 50, `nf_ip_hook_priorities`), say nothing of
-    // what the table filter would: a listing of one table, `iptables -t nat -L`, leaves the others out.
-    let filters = |b: &&crate::model::BaseChain| !b.nat && !matches!(b.priority, -150 | 50);
-    if device.exhaustive || crate::eval::program::base_chains(device, family, way).iter().any(|b| filters(b) && b.hook == way.hook()) {
-        return None;
-    }
-    let text = format!("no {} rules for {} were read", family.name(), way.name());
-    let cause = device_label(
-        device,
-        spec.span,
-        format!("{text}: export them too ({}, or nft list ruleset)", if family == Family::V4 { "iptables-save" } else { "ip6tables-save" }),
-    );
+    let missing = analysis.missing(way, family)?;
+    let text = missing.what;
+    let cause = match &device.fragment {
+        Some((span, _)) if !device.has_filter() => Label::new(*span, missing.export),
+        _ => device_label(device, spec.span, format!("{text}: {}", missing.export)),
+    };
     let finding = Finding::unknown(text.clone(), device_label(device, spec.span, ""), vec![cause]);
     Some(vec![finding.on(&device.name).about(format!("{} {text}", device.name))])
-}
-
-/// Whether the device does not speak the family at all.
-pub(super) fn switched_off(device: &Device, family: Family) -> bool {
-    let all = "net.ipv6.conf.all.disable_ipv6";
-    // What is written to "all" goes to every interface; a later 0 for one of them, or for those to come, switches it on there again
-    // (Documentation/networking/ip-sysctl.rst of the kernel, `disable_ipv6`).
-    let each = device.settings.iter().filter(|s| s.name.starts_with("net.ipv6.conf.") && s.name.ends_with(".disable_ipv6"));
-    let mut others = each.filter(|s| s.name != all && s.name != "net.ipv6.conf.lo.disable_ipv6");
-    family == Family::V6 && device.setting(all) == Some("1") && others.all(|s| device.setting(&s.name) != Some("0"))
 }
 
 /// Whether packets go through the device: it is named as a site's firewall, has rules for it, translates the sources of what leaves it, or has

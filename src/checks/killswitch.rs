@@ -35,7 +35,7 @@ impl Check for Body {
             let (Some(first), Some(analysis)) = (clients.first(), world.analysis(&device.name)) else { continue };
             outcome.considered.push(device.name.clone());
             for family in Family::BOTH {
-                if flow::switched_off(device, family) {
+                if device.switched_off(family) {
                     continue;
                 }
                 if let Some(part) = clients.iter().flat_map(|t| &t.unmodelled).find(|u| u.filter) {

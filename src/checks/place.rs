@@ -4,7 +4,7 @@ use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
 use crate::eval::flow::{Hit, Hits, MOST_HITS, Query, hits};
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
-use crate::model::{Device, LOOPBACK, Match, NamePattern, Tunnel, is_loopback};
+use crate::model::{Device, LOOPBACK, Match, NamePattern, PolicyRouting, Route, Tunnel, is_loopback};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::ct;
 use crate::packets::{Cube, Dim, Field};
@@ -22,6 +22,12 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
     if !through.is_empty() && (device.interfaces.is_none() || through.iter().any(ends_here)) {
         return Some(through);
     }
+    // Where rules choose among routing tables, each of them may lead there.
+    let more = match device.policy_routing(family) {
+        PolicyRouting::Main => Vec::new(),
+        PolicyRouting::Routes(routes) => routes,
+        PolicyRouting::Unknown => return None,
+    };
     let mut found: Vec<NamePattern> = Vec::new();
     let mut add = |name: &str| {
         let p = NamePattern::exact(name);
@@ -30,7 +36,9 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
         }
     };
     if zone.internet {
-        for route in device.routes.iter().flatten() {
+        // A tunnel that takes everything is a way to the internet, not a place where it is.
+        let inner = |r: &&Route| device.tunnels.iter().any(|t| r.interface.as_deref() == Some(&*t.interface));
+        for route in device.routes.iter().flatten().chain(more.into_iter().filter(|r| !inner(r))) {
             let (f, lo, hi) = prefix_bounds(route.to);
             if let (true, Some(name)) = (f == family && lo == 0 && hi == f.max_address(), &route.interface) {
                 add(name);
@@ -46,7 +54,7 @@ pub fn interfaces(device: &Device, zone: &Zone, family: Family) -> Option<Vec<Na
                 add(&interface.name);
             }
         }
-        for route in device.routes.iter().flatten() {
+        for route in device.routes.iter().flatten().chain(more) {
             let (f, lo, hi) = prefix_bounds(route.to);
             let specific = hi - lo < family.max_address();
             if let (true, Some(name)) =
@@ -175,6 +183,10 @@ pub fn to_zone(analysis: &Analysis<'_>, zone: &Zone, way: Way, family: Family) -
 fn is_routed(device: &Device, zone: &Zone, family: Family) -> bool {
     if zone.on.contains_key(&device.name) {
         return true;
+    }
+    if !matches!(device.policy_routing(family), PolicyRouting::Main) {
+        // Other tables lead other packets elsewhere.
+        return false;
     }
     let connected = device.interfaces.iter().flatten().flat_map(|i| &i.addresses).copied();
     let routes = device.routes.iter().flatten().filter(|r| r.interface.is_some()).map(|r| r.to);
@@ -345,6 +357,24 @@ pub fn witness(analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> 
     let mut conditions: Vec<String> = Vec::new();
     if !hit.certain {
         conditions.extend(hit.packet.conditions().iter().map(|c| space.condition(*c).0.to_owned()));
+    }
+    if hit.at_rest {
+        // The rates that its rules ask for.
+        let rules = hit.walked.path.iter().filter_map(|l| analysis.device.chains.get(l.chain.0 as usize)?.rules.get(l.rule? as usize));
+        let mut rates = std::collections::BTreeSet::new();
+        for rule in rules {
+            rule.matcher.walk(&mut |m| {
+                if let Match::Opaque(id) = m
+                    && space.at_rest().iter().any(|(known, _)| *known == id.0)
+                {
+                    rates.insert(id.0);
+                }
+            });
+        }
+        conditions.extend(rates.into_iter().map(|c| format!("{} is not exceeded", space.condition(c).0)));
+        if conditions.is_empty() {
+            conditions.push("no rate is exceeded".into());
+        }
     }
     let mut text = words::packet_words(&hit.packet, way, family, space);
     let (was, is) = (hit.packet.field(Field::Dst), hit.decided_as.field(Field::Dst));

@@ -6,7 +6,7 @@ mod published;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::flow::{device_label, forwards, switched_off, unexported};
+use super::flow::{device_label, forwards, unexported};
 use super::place::{cross, doubt, from_zone, interfaces, label, likely_hits, misnamed_interfaces, opening, unsolicited, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, body, select};
 use crate::diag::{Finding, Label};
@@ -152,7 +152,7 @@ struct Case<'c, 'a> {
 impl Case<'_, '_> {
     fn each_family(&self, judge: impl Fn(&Self, Family) -> Result<Vec<Finding>, Limit>) -> Result<Vec<Finding>, Limit> {
         let mut out = Vec::new();
-        for family in Family::BOTH.into_iter().filter(|f| !switched_off(self.device, *f)) {
+        for family in Family::BOTH.into_iter().filter(|f| !self.device.switched_off(*f)) {
             out.extend(judge(self, family)?);
         }
         Ok(out)
@@ -373,7 +373,9 @@ impl Case<'_, '_> {
         let routes = self.device.routes.iter().flatten().filter_map(|r| r.interface.as_deref());
         let mut names = interfaces.chain(routes).filter(|n| outside.contains(self.analysis.space.interface_number(n))).peekable();
         let strict = |name: &str| value("all").max(value(name).or_else(|| value("default"))) == Some(1);
-        family == Family::V4 && names.peek().is_some() && names.all(strict)
+        // What the filter takes for the way back, rules may make another one.
+        let main = matches!(self.device.policy_routing(family), crate::model::PolicyRouting::Main);
+        family == Family::V4 && main && names.peek().is_some() && names.all(strict)
     }
 
     fn invalid(&self, family: Family) -> Result<Vec<Finding>, Limit> {
@@ -415,7 +417,7 @@ impl Case<'_, '_> {
     }
 
     fn v6_wider(&self) -> Result<Vec<Finding>, Limit> {
-        if switched_off(self.device, Family::V6) {
+        if self.device.switched_off(Family::V6) {
             return Ok(Vec::new());
         }
         let mut out = Vec::new();

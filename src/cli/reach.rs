@@ -10,7 +10,7 @@ use crate::checks::body::suggestion;
 use crate::checks::services::{built_in_services, service_ports};
 use crate::checks::{Service, Zone, cross, from_zone, of_service, to_zone};
 use crate::eval::flow::{Passing, Query, Want, passing};
-use crate::eval::{Analysis, Line, Way, words};
+use crate::eval::{Analysis, Line, Missing, Way, words};
 use crate::model::NamePattern;
 use crate::net::{Family, Ranges, format_addresses, parse_cidr};
 use crate::packets::{Cube, Dim, Field, readable};
@@ -67,8 +67,19 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         found = true;
         let named: Vec<NamePattern> = zones.iter().flat_map(|z| z.through.iter().chain(z.on.values().flatten())).cloned().collect();
         let analysis = Analysis::new(device, &named, &Limits::default());
-        for (way, family) in analysis.used_ways() {
-            if args.hook.as_deref().is_some_and(|h| h != way.name()) {
+        let used = analysis.used_ways();
+        for (way, family) in Way::ALL.into_iter().flat_map(|w| Family::BOTH.map(|f| (w, f))) {
+            let other = [&from, &to].into_iter().flatten().any(|p| p.is_of_the_other(family));
+            if args.hook.as_deref().is_some_and(|h| h != way.name()) || other {
+                continue;
+            }
+            if let Some(missing) = analysis.missing(way, family) {
+                if !device.switched_off(family) {
+                    out.write(&redactor.scrub(&unknown(&device.name, way, family, &missing, args.json)));
+                }
+                continue;
+            }
+            if !used.contains(&(way, family)) {
                 continue;
             }
             let arriving = from.as_ref().map_or_else(|| vec![Cube::any()], |p| p.arriving(&analysis, way, family));
@@ -114,6 +125,11 @@ impl<'z> Place<'z> {
         }
     }
 
+    /// Whether no packet of the family has to do with the place.
+    fn is_of_the_other(&self, family: Family) -> bool {
+        matches!(self, Place::Addresses(f, _) if *f != family)
+    }
+
     fn arriving(&self, analysis: &Analysis<'_>, way: Way, family: Family) -> Vec<Cube> {
         match self {
             Place::Zone(zone) if way != Way::Output => from_zone(analysis, zone, family),
@@ -141,6 +157,17 @@ fn service(text: &str, services: &BTreeMap<String, Service>) -> Result<Service, 
         Failure::usage(format!("--service {text}: {why}{hint}"))
     })?;
     Ok(Service { name: text.to_owned(), ports: vec![ports], encrypted: None, span: None })
+}
+
+/// A way and family of which the export does not show what passes.
+fn unknown(device: &str, way: Way, family: Family, missing: &Missing, json: bool) -> String {
+    let Missing { what, export } = missing;
+    if json {
+        let o =
+            serde_json::json!({ "device": device, "hook": way.name(), "family": family.name(), "unknown": format!("{what}: {export}") });
+        return format!("{o}\n");
+    }
+    format!("{}: {} {}\n  not known: {what}: {}\n", Untrusted(device), family.name(), way.name(), Untrusted(export))
 }
 
 /// The boxes of one way and family, by the line that lets them through.

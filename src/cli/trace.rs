@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::input::Reading;
 use super::output::Output;
 use super::{Failure, Outcome};
-use crate::eval::walk::walk;
 use crate::eval::{Analysis, Way, trace, words};
 use crate::model::Device;
 use crate::net::{Family, to_number};
@@ -118,7 +117,7 @@ fn read(line: &str, analysis: &Analysis<'_>) -> Result<(Way, Family, Packet), St
 }
 
 fn answer(analysis: &Analysis<'_>, sources: &Sources, redactor: &Redactor, way: Way, family: Family, packet: &Packet) -> Value {
-    let walked = walk(analysis, way, family, packet, None, None, false);
+    let walked = trace::walked(analysis, way, family, packet);
     let mut value = trace::answer(analysis, &walked, |span| {
         let file = sources.get(span.file);
         (file.path.clone(), file.place(span.start).line)
@@ -162,7 +161,7 @@ fn one(args: &Args, analysis: &Analysis<'_>, sources: &Sources, redactor: &Redac
     }
     let value = Value::Object(object);
     let (way, family, packet) = trace::read_packet(&value, &analysis.space).map_err(|e| Failure::usage(e.to_string()))?;
-    let walked = walk(analysis, way, family, &packet, None, None, false);
+    let walked = trace::walked(analysis, way, family, &packet);
     let mut shown = format!("{}\n", words::packet_words(&packet, way, family, &analysis.space));
     for line in &walked.path {
         let Some(span) = analysis.span(*line) else { continue };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::index::Bounds;
 use super::program::{Act, Divert, Line, Program, Purpose};
 use super::solve::{Budget, GaveUp, Reached};
-use super::walk::{Walked, walk};
+use super::walk::{Walked, walk, walk_given};
 use super::{Analysis, Limit, Space, Way};
 use crate::model::{Effect, NatKind, Translation};
 use crate::net::{Family, Ranges};
@@ -293,8 +293,10 @@ pub struct Hit {
     pub decided_as: Packet,
     /// Its way.
     pub walked: Walked,
-    /// It is so whatever the opaque conditions are; else only for the valuation in `packet`.
+    /// It is so whatever the opaque conditions are, or at times (`at_rest`); else only for the valuation in `packet`.
     pub certain: bool,
+    /// Certain only while no rate is exceeded.
+    pub at_rest: bool,
 }
 
 /// Steps of the search for a packet that passes (or does not) whatever the opaque conditions are.
@@ -372,19 +374,49 @@ fn candidates(program: &Program, regions: &[Cube], want: Want) -> Vec<Vec<u32>> 
 }
 
 fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: Vec<Cube>) -> Result<Option<Hit>, Limit> {
+    let first = hit_given(analysis, query, v, target, &region, &[])?;
+    let given = analysis.space.at_rest();
+    if query.want == Want::Blocked || given.is_empty() || !v.certain || first.as_ref().is_none_or(|hit| hit.certain) {
+        return Ok(first);
+    }
+    // A packet that passes at times passes: who waits until no rate is exceeded gets it through.
+    let region: Vec<Cube> = region.iter().filter_map(|c| while_given(c, given, query.family)).collect();
+    let then = hit_given(analysis, query, v, target, &region, given)?;
+    let then = then.filter(|hit| hit.certain).map(|mut hit| {
+        given.iter().for_each(|(id, answer)| hit.packet.set_condition(*id, *answer));
+        Hit { at_rest: true, ..hit }
+    });
+    Ok(then.or(first))
+}
+
+/// The part of a cube in which conditions answer as given.
+fn while_given(cube: &Cube, given: &[(u32, bool)], family: Family) -> Option<Cube> {
+    given.iter().try_fold(cube.clone(), |c, (id, answer)| c.with(Dim::condition(*id), &Ranges::single((*answer).into()), family))
+}
+
+/// A hit with the answers of some conditions given.
+fn hit_given(
+    analysis: &Analysis<'_>,
+    query: Query,
+    v: &Variant,
+    target: u32,
+    region: &[Cube],
+    given: &[(u32, bool)],
+) -> Result<Option<Hit>, Limit> {
     let Query { way, family, purpose, want } = query;
-    let Reached::Yes(found) = v.program.reach(target, &region).map_err(gave_up)? else { return Ok(None) };
-    let mut best = build(analysis, query, v, &found)?;
+    let Reached::Yes(found) = v.program.reach(target, region).map_err(gave_up)? else { return Ok(None) };
+    let mut best = build(analysis, query, v, &found, given)?;
     if best.certain || !v.certain {
         best.certain &= v.certain;
         return Ok(Some(best));
     }
     // Some valuation decides so about this packet. Is there a packet about which every valuation does? Take away from the headers of the
     // region those about which some valuation decides otherwise.
-    let pieces = v.program.effective(target, &region).map_err(gave_up)?;
+    let pieces = v.program.effective(target, region).map_err(gave_up)?;
     let mut headers: Vec<Cube> = pieces.iter().filter_map(|p| v.arrived(p, family)).map(|c| c.without_conditions()).collect();
     let other = if want == Want::Accepted { Want::Blocked } else { Want::Accepted };
-    for p in passing_within(analysis, Query { want: other, ..query }, &headers.clone(), &[Cube::any()], Some(Budget(CERTAINTY_STEPS)))? {
+    let then: Vec<Cube> = headers.iter().filter_map(|c| while_given(c, given, family)).collect();
+    for p in passing_within(analysis, Query { want: other, ..query }, &then, &[Cube::any()], Some(Budget(CERTAINTY_STEPS)))? {
         let cube = p.arriving.without_conditions();
         headers = headers.iter().flat_map(|h| h.minus(&cube, family)).collect();
         if headers.is_empty() {
@@ -393,17 +425,17 @@ fn hit(analysis: &Analysis<'_>, query: Query, v: &Variant, target: u32, region: 
     }
     for header in &headers {
         let packet = plausible(header, family);
-        let walked = walk(analysis, way, family, &packet, None, Some(&best.decided_as), purpose.logs_decide);
+        let walked = walk_given(analysis, (way, family), &packet, given, Some(&best.decided_as), purpose.logs_decide);
         if walked.verdict != super::walk::Outcome::Unknown && walked.verdict.passes() == (want == Want::Accepted) {
             let line = walked.decided.unwrap_or(best.line);
-            return Ok(Some(Hit { line, decided_as: walked.became.clone(), packet, walked, certain: true }));
+            return Ok(Some(Hit { line, decided_as: walked.became.clone(), packet, walked, certain: true, at_rest: false }));
         }
     }
     Ok(Some(best))
 }
 
 /// Makes a hit of a packet as the deciding line sees it: undoes the changes and replays it through the independent walk.
-fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -> Result<Hit, Limit> {
+fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet, given: &[(u32, bool)]) -> Result<Hit, Limit> {
     let Query { way, family, purpose, .. } = query;
     let k = v.regions.iter().position(|r| r.without_conditions().contains(decided)).unwrap_or(0);
     let mut packet = decided.clone();
@@ -413,8 +445,8 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -
             packet.set(*f, arrived.field(*f));
         }
     }
-    let open =
-        (analysis.space.condition_count() > 0).then(|| walk(analysis, way, family, &packet, None, Some(decided), purpose.logs_decide));
+    let open = (analysis.space.condition_count() > 0)
+        .then(|| walk_given(analysis, (way, family), &packet, given, Some(decided), purpose.logs_decide));
     let fixed = walk(analysis, way, family, &packet, Some(packet.conditions()), Some(decided), purpose.logs_decide);
     let expected = {
         let at = v.program.path(decided, 0).last().map(|e| v.program.entries[*e as usize].act);
@@ -429,7 +461,7 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet) -
     let open = open.unwrap_or_else(|| fixed.clone());
     let certain = open.verdict != super::walk::Outcome::Unknown && open.verdict.passes() == fixed.verdict.passes();
     let line = fixed.decided.unwrap_or(Line { chain: crate::model::ChainId(u32::MAX), rule: None });
-    Ok(Hit { line, packet, decided_as: decided.clone(), walked: if certain { open } else { fixed }, certain })
+    Ok(Hit { line, packet, decided_as: decided.clone(), walked: if certain { open } else { fixed }, certain, at_rest: false })
 }
 
 /// All packets of a region that pass, as disjoint cubes of arriving packets with what they have become when they are accepted.

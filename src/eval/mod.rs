@@ -47,6 +47,14 @@ pub struct Analysis<'a> {
     fates: OnceLock<FatesResult>,
 }
 
+/// What an export lacks, see [`Analysis::missing`].
+pub struct Missing {
+    /// What was not read.
+    pub what: String,
+    /// How to come by it.
+    pub export: String,
+}
+
 type ProgramResult = Result<Arc<Program>, Limit>;
 
 type FatesResult = Result<BTreeMap<Line, fates::Fate>, Limit>;
@@ -95,6 +103,24 @@ impl<'a> Analysis<'a> {
     pub fn used_ways(&self) -> Vec<(Way, Family)> {
         let all = Way::ALL.into_iter().flat_map(|w| Family::BOTH.into_iter().map(move |f| (w, f)));
         all.filter(|(w, f)| !program::base_chains(self.device, *f, *w).is_empty()).collect()
+    }
+
+    /// What the export lacks so that it is not known what becomes of packets on a way. `None`: nothing.
+    ///
+    /// A way of which no filter was read lets everything pass only if the export shows every filter that there is.
+    pub fn missing(&self, way: Way, family: Family) -> Option<Missing> {
+        // Address translation, and the tables mangle and security of iptables (priorities -150 and 50, `nf_ip_hook_priorities`), say nothing
+        // of what the table filter would: a listing of one table, `iptables -t nat -L`, leaves the others out.
+        let filters = |b: &&&crate::model::BaseChain| !b.nat && !matches!(b.priority, -150 | 50) && b.hook == way.hook();
+        if self.device.exhaustive || program::base_chains(self.device, family, way).iter().any(|b| filters(&b)) {
+            return None;
+        }
+        let command = if family == Family::V4 { "iptables-save" } else { "ip6tables-save" };
+        let export = match &self.device.fragment {
+            Some((_, sign)) => format!("{sign}, and does not show the rest: export nft list ruleset"),
+            None => format!("export them too ({command}, or nft list ruleset)"),
+        };
+        Some(Missing { what: format!("no {} rules for {} were read", family.name(), way.name()), export })
     }
 
     /// The place of a line: the rule, or the policy; `None` for "no firewall at all".

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::model::{Action, ChainId, ConditionId, Device, Direction, Effect, Hook, Match, NamePattern, PolicyAction};
 use crate::net::{Family, Ranges, prefix_bounds};
 use crate::packets::fields::{addr_type, ct};
-use crate::packets::{Cube, Dim, Field, header_space};
+use crate::packets::{Cube, Dim, Field, Packet, header_space};
 use crate::source::Span;
 
 /// A packet's way through a device.
@@ -70,7 +70,13 @@ pub struct Space {
     broadcast4: Ranges,
     uses_ct: bool,
     uses_types: bool,
+    /// The families of which own addresses decide what is delivered to the device.
+    delivered: Vec<Family>,
+    /// The families whose connections are translated.
+    translated: Vec<Family>,
     conditions: Vec<(String, Span)>,
+    /// See [`Space::at_rest`].
+    at_rest: Vec<(u32, bool)>,
     of_sets: HashMap<(String, Vec<Field>), u32>,
     of_rules: HashMap<(ChainId, usize), u32>,
     of_policies: HashMap<ChainId, u32>,
@@ -233,7 +239,10 @@ impl Space {
             broadcast4: Ranges::from_values(broadcasts.chain([IPV4_BROADCAST])),
             uses_ct,
             uses_types,
+            delivered: Family::BOTH.into_iter().filter(|f| device.delivers_by_address(*f)).collect(),
+            translated: Family::BOTH.into_iter().filter(|f| device.base_chains.iter().any(|b| b.nat && b.families.contains(f))).collect(),
             conditions,
+            at_rest: device.conditions.at_rest().map(|(id, answer)| (id.0, answer)).collect(),
             of_sets,
             of_rules,
             of_policies,
@@ -283,6 +292,11 @@ impl Space {
     pub fn condition(&self, id: u32) -> (&str, Span) {
         let (text, span) = &self.conditions[id as usize];
         (text, *span)
+    }
+
+    /// The conditions of which it is certain what they answer when no packet has come for long (no rate is exceeded), with the answer.
+    pub fn at_rest(&self) -> &[(u32, bool)] {
+        &self.at_rest
     }
 
     /// How many opaque conditions the device has.
@@ -461,7 +475,21 @@ impl Space {
             tracked = with(cube.clone(), Field::Icmp, &types.complement(Field::Icmp.max(family)));
         }
         let Some(tracked) = tracked else { return out };
-        out.extend(with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::RELATED)));
+        let known = with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::RELATED));
+        if self.is_matched(Field::CtNat) && self.translated.contains(&family) {
+            // What address translation drops itself, see [`Space::is_lost_redirect`], gets to no rule that decides.
+            let redirect = redirects(family);
+            let other = redirect.complement(Field::Icmp.max(family));
+            let splits = |c: &Cube| {
+                let established =
+                    with(c.clone(), Field::Icmp, &redirect).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::ESTABLISHED)));
+                let related = with(c.clone(), Field::Icmp, &redirect).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::RELATED)));
+                [with(c.clone(), Field::Icmp, &other), established, related.and_then(|c| with(c, Field::CtNat, &Ranges::single(0)))]
+            };
+            out.extend(known.iter().flat_map(splits).flatten());
+        } else {
+            out.extend(known);
+        }
         // An invalid packet belongs to no connection, so to none that was translated (`nf_ct_get` gives none).
         let untranslated = |c: Cube| if self.is_matched(Field::CtNat) { with(c, Field::CtNat, &Ranges::single(0)) } else { Some(c) };
         out.extend(with(tracked.clone(), Field::Ct, &Ranges::single(ct::INVALID)).and_then(untranslated));
@@ -471,6 +499,19 @@ impl Space {
         }
         out.extend(new.and_then(untranslated));
         out
+    }
+
+    /// Whether address translation drops a packet by itself: an ICMP redirect about a connection that is translated (the check of
+    /// `ICMP_REDIRECT` and `NDISC_REDIRECT` in `nf_nat_icmp_reply_translation` and `nf_nat_icmpv6_reply_translation`,
+    /// net/netfilter/nf_nat_proto.c). Where no rule asks whether a connection is translated, packets stand for those of connections that are
+    /// not. A redirect about a connection that was opened before there was any translation is dropped too, which the model does not tell
+    /// apart.
+    pub fn is_lost_redirect(&self, family: Family, packet: &Packet) -> bool {
+        packet.field(Field::Ct) == ct::RELATED
+            && packet.field(Field::CtNat) != 0
+            && self.is_matched(Field::CtNat)
+            && redirects(family).contains(packet.field(Field::Icmp))
+            && self.translated.contains(&family)
     }
 
     /// The state that connection tracking gives a packet that belongs to no connection it knows.
@@ -523,7 +564,7 @@ impl Space {
     /// What packets can look like once the routing decision has sent them on this way: to own addresses and to groups for input, to
     /// others for forward. `None`: nothing is known that would bound them.
     pub(super) fn routed(&self, way: Way, family: Family) -> Option<Vec<Cube>> {
-        if way == Way::Output || (!self.uses_types && self.local(family).is_none()) {
+        if way == Way::Output || !self.delivered.contains(&family) || (!self.uses_types && self.local(family).is_none()) {
             return None;
         }
         let local = Ranges::single(addr_type::LOCAL);
@@ -572,6 +613,12 @@ fn unsure(device: &Device, family: Family) -> Ranges {
 /// Whether a field is one of the transport header.
 fn is_transport(field: Field) -> bool {
     matches!(field, Field::Sport | Field::Dport | Field::Icmp | Field::TcpFlags)
+}
+
+/// The type of a redirect, with all codes (RFC 792, RFC 4861).
+fn redirects(family: Family) -> Ranges {
+    let kind: u128 = if family == Family::V4 { 5 } else { 137 };
+    Ranges::interval(kind << 8, (kind << 8) + 255)
 }
 
 /// ICMPv6 types that are never tracked.

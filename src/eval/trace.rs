@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::walk::Walked;
+use super::walk::{Outcome, Walked, walk};
 use super::words::flags_from_letters;
 use super::{Analysis, Space, Way};
 use crate::net::{Family, parse_addr, protocol_number};
@@ -150,6 +150,18 @@ fn named_flags(s: &str) -> Option<u128> {
         return Some(255);
     }
     flags_from_letters(s)
+}
+
+/// Walks a packet whose conditions are open. What no rule stops passes only if the export shows the filter of its way.
+pub fn walked(analysis: &Analysis<'_>, way: Way, family: Family, packet: &Packet) -> Walked {
+    let walked = walk(analysis, way, family, packet, None, None, false);
+    match analysis.missing(way, family) {
+        Some(missing) if walked.verdict == Outcome::Accept => {
+            let because = Some(format!("{}: {}", missing.what, missing.export));
+            Walked { verdict: Outcome::Unknown, decided: None, because, ..walked }
+        }
+        _ => walked,
+    }
 }
 
 /// The answer to a packet as a JSON object: verdict, the rules passed, and why it is unknown.

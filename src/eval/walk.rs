@@ -4,7 +4,9 @@
 use super::compile::{interface_of, port_of};
 use super::program::{Line, Stage, base_chains};
 use super::{Analysis, Space, Way};
-use crate::model::{Action, BaseChain, ChainId, Device, Direction, Effect, Match, NatKind, PolicyAction, Rule, SetValue, Translation};
+use crate::model::{
+    Action, BaseChain, ChainId, Device, Direction, Effect, Hook, Match, NatKind, PolicyAction, Rule, SetValue, Translation,
+};
 use crate::net::Family;
 use crate::packets::fields::{ABSENT_PORT, ct};
 use crate::packets::{Dim, Field, Packet};
@@ -73,6 +75,29 @@ pub fn walk(
     nat_hint: Option<&Packet>,
     logs_decide: bool,
 ) -> Walked {
+    walk_where(analysis, (way, family), packet, (conditions, &[]), nat_hint, logs_decide)
+}
+
+/// As [`walk`] with all conditions open but those whose answers are given.
+pub fn walk_given(
+    analysis: &Analysis<'_>,
+    (way, family): (Way, Family),
+    packet: &Packet,
+    given: &[(u32, bool)],
+    nat_hint: Option<&Packet>,
+    logs_decide: bool,
+) -> Walked {
+    walk_where(analysis, (way, family), packet, (None, given), nat_hint, logs_decide)
+}
+
+fn walk_where(
+    analysis: &Analysis<'_>,
+    (way, family): (Way, Family),
+    packet: &Packet,
+    (conditions, given): (Option<&[u32]>, &[(u32, bool)]),
+    nat_hint: Option<&Packet>,
+    logs_decide: bool,
+) -> Walked {
     let bases = base_chains(analysis.device, family, way);
     let run = |known: Vec<(u32, bool)>| {
         let mut walker = Walker {
@@ -90,7 +115,7 @@ pub fn walk(
         };
         walker.packet_through(&bases, way)
     };
-    let mut todo = vec![Vec::new()];
+    let mut todo = vec![given.to_vec()];
     let mut first: Option<Walked> = None;
     let mut turned: Vec<u32> = Vec::new();
     let mut runs = 0;
@@ -101,7 +126,7 @@ pub fn walk(
                 None => first = Some(done),
                 Some(f) if f.verdict == done.verdict => {}
                 Some(f) => {
-                    turned.extend(known.iter().map(|k| k.0));
+                    turned.extend(known.iter().skip(given.len()).map(|k| k.0));
                     turned.sort_unstable();
                     turned.dedup();
                     let mut out = f.clone();
@@ -186,6 +211,11 @@ impl Walker<'_> {
         let mut filter: Option<Line> = None;
         let no_own = !bases.iter().any(|b| !b.nat && b.hook == way.hook());
         for base in bases {
+            // Translation looks at a packet before the rules of its chains, which are at priority -100 (`NF_IP_PRI_NAT_DST`).
+            let first = matches!(base.hook, Hook::Ingress) || matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority < -100;
+            if !first && self.space.is_lost_redirect(self.family, &self.packet) {
+                return Ok(self.end(Outcome::Drop, None));
+            }
             if !self.enters(base) {
                 continue;
             }
@@ -226,6 +256,9 @@ impl Walker<'_> {
             if !base.nat && (base.hook == way.hook() || no_own) && (explicit || filter.is_none_or(|f| f.rule.is_none())) {
                 filter = decided;
             }
+        }
+        if self.space.is_lost_redirect(self.family, &self.packet) {
+            return Ok(self.end(Outcome::Drop, None));
         }
         let last = filter.or(bases.last().map(|b| Line { chain: b.chain, rule: None }));
         Ok(self.end(Outcome::Accept, last))

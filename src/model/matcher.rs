@@ -1,6 +1,6 @@
 //! What a rule asks of a packet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::net::{Family, Ranges};
@@ -177,6 +177,8 @@ pub struct Conditions {
     index: HashMap<String, ConditionId>,
     /// How often a condition was made afresh from a text.
     times: HashMap<String, usize>,
+    /// See [`Conditions::at_rest`].
+    rest: BTreeMap<ConditionId, bool>,
 }
 
 impl Conditions {
@@ -200,6 +202,17 @@ impl Conditions {
         self.intern(&own, span)
     }
 
+    /// Says what a condition answers about any packet that comes when none has come for long: a rate is not exceeded then. All conditions of
+    /// which this is said must answer so at the same moment, and to one packet that asks them all, so that such a moment certainly comes.
+    pub fn set_at_rest(&mut self, id: ConditionId, answer: bool) {
+        self.rest.insert(id, answer);
+    }
+
+    /// The conditions whose answer at rest is known, with the answer.
+    pub fn at_rest(&self) -> impl Iterator<Item = (ConditionId, bool)> {
+        self.rest.iter().map(|(id, answer)| (*id, *answer))
+    }
+
     /// Text and first place of a condition.
     pub fn get(&self, id: ConditionId) -> (&str, Span) {
         let (text, span) = &self.list[id.0 as usize];
@@ -217,7 +230,9 @@ impl Conditions {
     }
 
     pub(super) fn absorb(&mut self, other: Conditions) -> Vec<ConditionId> {
-        other.list.iter().map(|(text, span)| self.intern(text, *span)).collect()
+        let map: Vec<ConditionId> = other.list.iter().map(|(text, span)| self.intern(text, *span)).collect();
+        self.rest.extend(other.rest.iter().map(|(id, answer)| (map[id.0 as usize], *answer)));
+        map
     }
 }
 

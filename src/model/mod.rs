@@ -14,7 +14,7 @@ pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Polic
 pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProtocol, ManagementService};
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
 pub use names::{Named, Names};
-pub use network::{HostSetting, Interface, LOOPBACK, Route, is_loopback};
+pub use network::{HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, is_loopback};
 pub use tunnel::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
     VpnRoute,
@@ -23,6 +23,7 @@ pub use tunnel::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::net::Family;
 use crate::source::{FileId, Span};
 
 /// One firewall, host or VPN endpoint.
@@ -38,6 +39,10 @@ pub struct Device {
     pub interfaces: Option<Vec<Interface>>,
     /// Routes, most specific order not implied. `None`: no file says anything.
     pub routes: Option<Vec<Route>>,
+    /// Which table decides about which packets. `None`: no file says anything.
+    pub routing_rules: Option<Vec<RoutingRule>>,
+    /// Routes of other tables than the main one, with the name or number of the table.
+    pub other_routes: Vec<(String, Route)>,
     /// Rule chains. [`ChainId`] is an index into this list.
     pub chains: Vec<Chain>,
     /// Which chains hang on which hook.
@@ -51,6 +56,9 @@ pub struct Device {
     /// The export shows every packet filter of the device (`nft list ruleset` does; `iptables-save` shows IPv4 only), so that a hook
     /// without chains lets everything pass. Else nothing is known of such a hook.
     pub exhaustive: bool,
+    /// A file changes a packet filter of which the rest is not shown (commands that add to tables which they do not make): where, and how one
+    /// sees it.
+    pub fragment: Option<(Span, String)>,
     /// Rules may take what a later fragment carries for a transport header, as nftables does where connections are not tracked (the fast
     /// path `nft_payload_fast_eval` in nf_tables_core.c does not ask whether there is a header).
     pub reads_fragments: bool,
@@ -91,7 +99,12 @@ impl Device {
         self.names.absorb(other.names);
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
+        join(&mut self.routing_rules, other.routing_rules);
+        self.other_routes.extend(other.other_routes);
         self.exhaustive |= other.exhaustive;
+        if self.fragment.is_none() {
+            self.fragment = other.fragment;
+        }
         self.refused.extend(other.refused);
         self.no_sysctl |= other.no_sysctl;
         self.reads_fragments |= other.reads_fragments;
@@ -130,9 +143,65 @@ impl Device {
         self.settings.iter().rev().find(|s| s.name == name).map(|s| s.value.trim())
     }
 
-    /// Whether the packet filter of the device is known: rules of it were read, or an export that shows every one, and there is none.
+    /// Whether something is known of the device's packet filter: rules of it were read, or an export that shows every one, and there is
+    /// none.
     pub fn filter_is_known(&self) -> bool {
-        self.has_filter() || self.exhaustive
+        self.has_filter() || self.exhaustive || self.fragment.is_some()
+    }
+
+    /// Whether the device does not speak the family at all.
+    pub fn switched_off(&self, family: Family) -> bool {
+        let all = "net.ipv6.conf.all.disable_ipv6";
+        // What is written to "all" goes to every interface; a later 0 for one of them, or for those to come, switches it on there again
+        // (Documentation/networking/ip-sysctl.rst of the kernel, `disable_ipv6`).
+        let each = self.settings.iter().filter(|s| s.name.starts_with("net.ipv6.conf.") && s.name.ends_with(".disable_ipv6"));
+        let mut others = each.filter(|s| s.name != all && s.name != "net.ipv6.conf.lo.disable_ipv6");
+        family == Family::V6 && self.setting(all) == Some("1") && others.all(|s| self.setting(&s.name) != Some("0"))
+    }
+
+    /// Who decides about the way of packets of a family beside the main routing table.
+    pub fn policy_routing(&self, family: Family) -> PolicyRouting<'_> {
+        let of_family = |r: &Route| Family::of(r.to.ip()) == family;
+        let table = |name: &str| {
+            let name = name.to_owned();
+            self.other_routes.iter().filter(move |(t, r)| *t == name && of_family(r)).map(|(_, r)| r)
+        };
+        let Some(rules) = &self.routing_rules else {
+            let all: Vec<&Route> = self.other_routes.iter().map(|(_, r)| r).filter(|r| of_family(r)).collect();
+            return if all.is_empty() { PolicyRouting::Main } else { PolicyRouting::Routes(all) };
+        };
+        let mut routes = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
+        for rule in rules.iter().filter(|r| r.family.is_none_or(|f| f == family)) {
+            match &rule.table {
+                RoutingTable::Unknown => return PolicyRouting::Unknown,
+                RoutingTable::Named(name) if !names.contains(&name.as_str()) => {
+                    names.push(name);
+                    let before = routes.len();
+                    routes.extend(table(name));
+                    // The table of the last rule is empty unless somebody fills it.
+                    if routes.len() == before && name != "default" {
+                        return PolicyRouting::Unknown;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if routes.is_empty() { PolicyRouting::Main } else { PolicyRouting::Routes(routes) }
+    }
+
+    /// Whether the addresses of the interfaces decide which packets are for the device itself: the table of its addresses is asked first, and no
+    /// other one takes packets to foreign addresses for its own (as transparent proxies want it).
+    pub fn delivers_by_address(&self, family: Family) -> bool {
+        let mine = |r: &&RoutingRule| r.family.is_none_or(|f| f == family);
+        let first = self.routing_rules.iter().flatten().filter(mine).min_by_key(|r| r.preference);
+        let local_first = first.is_none_or(|r| r.table == RoutingTable::Local && !r.selects);
+        local_first
+            && match self.policy_routing(family) {
+                PolicyRouting::Main => true,
+                PolicyRouting::Unknown => false,
+                PolicyRouting::Routes(routes) => routes.iter().all(|r| r.kind.as_deref() != Some("local")),
+            }
     }
 
     /// Whether any packet filter was read.

@@ -64,3 +64,44 @@ pub struct HostSetting {
     /// Where it is written.
     pub span: Span,
 }
+
+/// A rule that says which routing table decides about a packet (Linux policy routing).
+#[derive(Clone, Debug)]
+pub struct RoutingRule {
+    /// The packets' family; `None` where the export does not say it: either.
+    pub family: Option<Family>,
+    /// Rules are asked in ascending order.
+    pub preference: u32,
+    /// Whether it is about some packets only.
+    pub selects: bool,
+    /// What decides about them.
+    pub table: RoutingTable,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// What a routing rule leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RoutingTable {
+    /// Addresses of the host itself.
+    Local,
+    /// The table of [`super::Device::routes`].
+    Main,
+    /// Another one.
+    Named(String),
+    /// No table: a jump among the rules, or the end of the packet.
+    None,
+    /// Something that is not modelled.
+    Unknown,
+}
+
+/// Who decides about the way of a device's packets beside the main table.
+#[derive(Clone, Debug)]
+pub enum PolicyRouting<'d> {
+    /// Nobody.
+    Main,
+    /// These routes too, for some packets.
+    Routes(Vec<&'d Route>),
+    /// Tables too that are not shown.
+    Unknown,
+}

@@ -76,6 +76,10 @@ fn network(out: &mut String, device: &Device) {
         let dev = route.interface.as_deref().map_or_else(String::new, |d| format!(" on {}", Untrusted(d)));
         let _ = writeln!(out, "  route {}{via}{dev}", route.to);
     }
+    for (table, route) in &device.other_routes {
+        let dev = route.interface.as_deref().map_or_else(String::new, |d| format!(" on {}", Untrusted(d)));
+        let _ = writeln!(out, "  route {}{dev} (table {})", route.to, Untrusted(table));
+    }
 }
 
 /// Seconds of idleness in words.

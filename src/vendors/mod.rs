@@ -27,6 +27,7 @@ pub static FORMATS: &[&Format] = &[
     &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
+    &netfilter::IP_RULE,
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,

@@ -121,6 +121,12 @@ pub fn model(ruleset: &Ruleset) -> Result<Device, String> {
     inventory.devices.into_iter().find(Device::has_filter).ok_or_else(|| "fwproof reads no packet filter".to_owned())
 }
 
+/// The family of whose packets a dump of iptables decides, as fwproof reads it.
+#[allow(dead_code, reason = "asked by the long comparison alone")]
+pub fn family(ruleset: &Ruleset) -> Option<Family> {
+    model(ruleset).ok()?.base_chains.first()?.families.first().copied()
+}
+
 /// Sends packets into a rule set and compares. `arguments`: how this program starts its inside.
 pub fn compare(ruleset: &Ruleset, loader: Loader, most: usize, seed: u64, arguments: &[&str]) -> Tally {
     let mut tally = Tally::default();
@@ -132,6 +138,16 @@ pub fn compare(ruleset: &Ruleset, loader: Loader, most: usize, seed: u64, argume
             return tally;
         }
     };
+    let loads = match loader {
+        Loader::Nft => None,
+        Loader::Legacy | Loader::Translated => Some(Family::V4),
+        Loader::Legacy6 | Loader::Translated6 => Some(Family::V6),
+    };
+    if loads.is_some_and(|f| device.base_chains.iter().any(|b| b.families != [f])) {
+        // Else packets of a family would be sent about which nothing was loaded.
+        tally.not_loaded.push((name, "fwproof reads it as rules of the other family".into()));
+        return tally;
+    }
     let extra = [fwproof::model::NamePattern::exact("lo")];
     let analysis = Analysis::new(&device, &extra, &Limits::default());
     let mut random = Random(seed);

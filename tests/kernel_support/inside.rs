@@ -250,6 +250,10 @@ impl Lab {
             }
             t.push_str("}\n");
         }
+        if open {
+            // As on a host whose connections were all opened under its rules: else translation takes them for half done.
+            t.push_str("chain translation { type nat hook prerouting priority -100; policy accept; }\n");
+        }
         if self.job.tracks {
             for hook in ["prerouting", "output"] {
                 t.push_str(&format!("chain {hook}_state {{ type filter hook {hook} priority -199; policy accept;\n"));

@@ -2,7 +2,7 @@
 
 use super::{Run, is_client, is_fragment, is_openvpn, is_server, own_kill_switch};
 use crate::checks::place::{cross, opening, without};
-use crate::checks::{World, flow, killswitch};
+use crate::checks::{World, killswitch};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want, hits};
 use crate::eval::{Limit, Way};
@@ -236,7 +236,7 @@ enum Blocked {
 /// Asks the device's own rules about every connection that it may open beside its tunnels. What the tunnel needs to come up (its own
 /// packets to the server) is no leak.
 fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback: Span) -> Result<Blocked, Limit> {
-    if flow::switched_off(device, Family::V6) || tunnels.iter().any(|t| own_kill_switch(t).v6.is_some()) {
+    if device.switched_off(Family::V6) || tunnels.iter().any(|t| own_kill_switch(t).v6.is_some()) {
         return Ok(Blocked::Yes);
     }
     let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };

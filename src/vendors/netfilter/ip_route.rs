@@ -16,8 +16,8 @@ pub static IP_ROUTE: Format = Format {
     id: "ip-route",
     title: "ip route",
     export: "ip route > HOST.ip-route; ip -6 route > HOST.ip6-route",
-    covers: &["destination, next hop, departure interface, metric, kind; also `ip -j route` and `route -n`"],
-    leaves: &["tables other than main and local (policy routing)", "source-specific routes"],
+    covers: &["destination, next hop, departure interface, metric, kind, table; also `ip -j route` and `route -n`"],
+    leaves: &["source-specific routes"],
     role: Role::Companion,
     detect,
     read,
@@ -83,7 +83,7 @@ fn read(reader: &mut Reader<'_>) {
     }
     // `default dev ppp0` says no family: it is that of the file's other routes.
     let family = family_of_text(&file.text).unwrap_or_else(|| family_of_name(&file.path));
-    let mut routes: Vec<Route> = Vec::new();
+    let mut routes: Vec<Tabled> = Vec::new();
     let mut old = false;
     for line in 0..file.line_count() {
         let span = file.line_span(line);
@@ -98,7 +98,7 @@ fn read(reader: &mut Reader<'_>) {
             [first, ..] if first.starts_with('#') => reader.mark(span, LineState::Irrelevant),
             _ if old => old_line(reader, &mut routes, &words, span),
             ["nexthop", rest @ ..] => match routes.last().cloned() {
-                Some(mut route) => {
+                Some((mut route, table)) => {
                     // The first hop fills the route of the line above; the others are routes of their own.
                     let fresh = route.via.is_none() && route.interface.is_none();
                     (route.via, route.interface, route.span) = (None, None, span);
@@ -106,17 +106,17 @@ fn read(reader: &mut Reader<'_>) {
                     if fresh {
                         routes.pop();
                     }
-                    routes.push(route);
+                    routes.push((route, table));
                 }
                 None => reader.note(span, LineState::Unrecognised, "a next hop without a route"),
             },
             _ => route_line(reader, &mut routes, &words, family, span),
         }
     }
-    reader.device.routes = Some(routes);
+    keep(reader, routes);
 }
 
-fn route_line(reader: &mut Reader<'_>, routes: &mut Vec<Route>, words: &[&str], family: Family, span: Span) {
+fn route_line(reader: &mut Reader<'_>, routes: &mut Vec<Tabled>, words: &[&str], family: Family, span: Span) {
     let (kind, rest) = match words {
         [kind, rest @ ..] if KINDS.contains(kind) => (Some(*kind), rest),
         all => (None, all),
@@ -131,14 +131,47 @@ fn route_line(reader: &mut Reader<'_>, routes: &mut Vec<Route>, words: &[&str], 
     };
     let kind = kind.filter(|k| *k != "unicast").map(str::to_owned);
     let mut route = Route { to, interface: None, via: None, metric: 0, kind, span };
-    if options(reader, &mut route, rest, span) {
-        routes.push(route);
+    if let Some(table) = options(reader, &mut route, rest, span) {
+        routes.push((route, table));
     }
 }
 
-/// Reads what follows the destination. False if the route is not one of the tables that decide without rules.
-fn options(reader: &mut Reader<'_>, route: &mut Route, words: &[&str], span: Span) -> bool {
+/// A route with the table that it is of.
+type Tabled = (Route, Table);
+
+#[derive(Clone)]
+enum Table {
+    /// The main one, or that of the host's own addresses.
+    Usual,
+    Named(String),
+}
+
+/// The table of a name. `None`: not one that decides (`unspec` holds the route of IPv6 that stands for none).
+fn table(name: &str) -> Option<Table> {
+    match name {
+        "main" | "local" | "254" | "255" => Some(Table::Usual),
+        "unspec" | "0" => None,
+        "253" => Some(Table::Named("default".into())),
+        _ => Some(Table::Named(name.to_owned())),
+    }
+}
+
+/// Hands the routes over to the device.
+fn keep(reader: &mut Reader<'_>, routes: Vec<Tabled>) {
+    let mut usual = Vec::new();
+    for (route, table) in routes {
+        match table {
+            Table::Usual => usual.push(route),
+            Table::Named(name) => reader.device.other_routes.push((name, route)),
+        }
+    }
+    reader.device.routes = Some(usual);
+}
+
+/// Reads what follows the destination: the table. `None` if the route does not decide, or for some sources only.
+fn options(reader: &mut Reader<'_>, route: &mut Route, words: &[&str], span: Span) -> Option<Table> {
     reader.mark(span, LineState::Understood);
+    let mut found = Table::Usual;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
@@ -153,18 +186,15 @@ fn options(reader: &mut Reader<'_>, route: &mut Route, words: &[&str], span: Spa
             "metric" => route.metric = words.next().and_then(|w| w.parse().ok()).unwrap_or(0),
             "from" => {
                 reader.note(span, LineState::NotModelled, "a route for certain sources only is not modelled");
-                return false;
+                return None;
             }
-            "table" => match words.next() {
-                Some(&("main" | "local" | "254" | "255")) | None => {}
-                Some(table) => {
-                    reader.note(
-                        span,
-                        LineState::NotModelled,
-                        format!("routing table `{table}` is not modelled: which packets use it, rules decide"),
-                    );
-                    return false;
+            "table" => match words.next().map(|t| table(t)) {
+                Some(Some(t)) => found = t,
+                Some(None) => {
+                    reader.mark(span, LineState::Irrelevant);
+                    return None;
                 }
+                None => {}
             },
             // Words with a value that says nothing about reachability.
             "proto" | "scope" | "src" | "pref" | "mtu" | "advmss" | "expires" | "error" | "weight" | "nhid" | "realm" | "realms"
@@ -173,11 +203,11 @@ fn options(reader: &mut Reader<'_>, route: &mut Route, words: &[&str], span: Spa
             _ => {}
         }
     }
-    true
+    Some(found)
 }
 
 /// `Destination Gateway Genmask Flags Metric Ref Use Iface` of `route -n`.
-fn old_line(reader: &mut Reader<'_>, routes: &mut Vec<Route>, words: &[&str], span: Span) {
+fn old_line(reader: &mut Reader<'_>, routes: &mut Vec<Tabled>, words: &[&str], span: Span) {
     let route = match words {
         [to, via, mask, _, metric, .., interface] => {
             let to = to.parse::<Ipv4Addr>().ok().or((*to == "default").then_some(Ipv4Addr::UNSPECIFIED));
@@ -196,7 +226,7 @@ fn old_line(reader: &mut Reader<'_>, routes: &mut Vec<Route>, words: &[&str], sp
     match route {
         Some(route) => {
             reader.mark(span, LineState::Understood);
-            routes.push(route);
+            routes.push((route, Table::Usual));
         }
         None => reader.note(span, LineState::Unrecognised, "this line is not one of route -n"),
     }
@@ -255,26 +285,18 @@ fn read_json(reader: &mut Reader<'_>) {
             reader.note(whole, LineState::Unsupported, "a route without a destination");
             continue;
         };
-        if let Some(table) =
-            r.table.as_ref().map(|t| t.to_string()).filter(|t| !matches!(t.trim_matches('"'), "main" | "local" | "254" | "255"))
-        {
-            reader.note(
-                whole,
-                LineState::NotModelled,
-                format!("routing table {table} is not modelled: which packets use it, rules decide"),
-            );
-            continue;
-        }
+        let named = r.table.as_ref().map(|t| table(t.to_string().trim_matches('"')));
+        let Some(table) = named.unwrap_or(Some(Table::Usual)) else { continue };
         let kind = r.kind.filter(|k| k != "unicast");
         let metric = r.metric.unwrap_or(0);
-        let route = |via, interface| Route { to, interface, via, metric, kind: kind.clone(), span: whole };
+        let route = |via, interface| (Route { to, interface, via, metric, kind: kind.clone(), span: whole }, table.clone());
         if r.nexthops.is_empty() {
             routes.push(route(via, r.dev));
         } else {
             routes.extend(r.nexthops.into_iter().map(|h| route(h.gateway, h.dev)));
         }
     }
-    reader.device.routes = Some(routes);
+    keep(reader, routes);
 }
 
 #[cfg(test)]
@@ -332,9 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn routes_of_other_tables_are_said_not_to_be_modelled() {
-        let (_, reading) = IP_ROUTE.read_text("a", "10.0.0.0/8 dev eth0 table 100\nlocal 127.0.0.1 dev lo table local\n");
-        assert_eq!(reading.device.routes.unwrap().len(), 1);
-        assert_eq!(reading.notes.len(), 1);
+    fn routes_of_other_tables_are_kept_apart() {
+        let text = "10.0.0.0/8 dev eth0 table 100\nlocal 127.0.0.1 dev lo table local\nunreachable default dev lo table unspec metric 4294967295\n";
+        let json = r#"[{"dst":"10.0.0.0/8","dev":"eth0","table":"100"},{"dst":"127.0.0.1","dev":"lo","type":"local","table":255}]"#;
+        for text in [text, json] {
+            let (_, reading) = IP_ROUTE.read_text("a", text);
+            assert_eq!(reading.device.routes.unwrap().len(), 1);
+            let other: Vec<_> = reading.device.other_routes.iter().map(|(t, r)| format!("{t} {}", r.to)).collect();
+            assert_eq!((other, reading.notes.len()), (vec!["100 10.0.0.0/8".to_owned()], 0));
+        }
     }
 }

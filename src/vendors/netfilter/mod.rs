@@ -3,6 +3,7 @@
 mod firewalld;
 mod ip_addr;
 mod ip_route;
+mod ip_rule;
 mod ipset;
 mod iptables;
 mod nftables;
@@ -12,6 +13,7 @@ mod ufw;
 pub use firewalld::{FIREWALLD, FIREWALLD_LIST, FIREWALLD_OBJECT};
 pub use ip_addr::IP_ADDR;
 pub use ip_route::IP_ROUTE;
+pub use ip_rule::IP_RULE;
 pub use ipset::IPSET;
 pub use iptables::{IPTABLES, IPTABLES_LIST};
 pub use nftables::{NFTABLES, NFTABLES_JSON};

@@ -203,6 +203,41 @@ pub(super) fn of_protocol(protocol: u8) -> Option<&'static Module> {
     })
 }
 
+/// What a module of rates answers about a packet that comes when none has come for long, as far as that is certain: a bucket of packets is
+/// full then (`limit_mt_check` in xt_limit.c, `hashlimit_init_dst` in xt_hashlimit.c), and the connection that opens is the only one that is
+/// counted (`connlimit_mt` in xt_connlimit.c). `text` is the module with its options. Buckets of bytes may be too small for any packet, and one
+/// for a single packet may be shared by several rules.
+pub(super) fn at_rest(module: &str, text: &str) -> Option<bool> {
+    let words: Vec<&str> = text.split(' ').collect();
+    if words.contains(&"!") {
+        return None;
+    }
+    let option =
+        |name: &str| words.iter().position(|w| w.strip_prefix("--") == Some(name)).map(|i| words.get(i + 1).copied().unwrap_or(""));
+    match module {
+        "limit" => Some(true),
+        "hashlimit" => {
+            let (rate, answer) = match (option("hashlimit-above"), option("hashlimit-upto").or(option("hashlimit"))) {
+                (Some(rate), None) => (rate, false),
+                (None, Some(rate)) => (rate, true),
+                _ => return None,
+            };
+            let packets = rate.split('/').next().is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+            let burst = option("hashlimit-burst").is_none_or(|n| n.parse().is_ok_and(|n: u32| n > 1));
+            (packets && burst && option("hashlimit-rate-match").is_none()).then_some(answer)
+        }
+        "connlimit" => {
+            let some = |n: &str| n.parse().is_ok_and(|n: u32| n > 0);
+            match (option("connlimit-above"), option("connlimit-upto")) {
+                (Some(n), None) if some(n) => Some(false),
+                (None, Some(n)) if some(n) => Some(true),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// The option that `name` means among `options`: itself, or the only one that begins so (getopt_long accepts abbreviations).
 pub(super) fn abbreviated(options: &'static [&'static str], name: &str) -> Option<&'static str> {
     let mut found = options.iter().filter(|o| o.starts_with(name));

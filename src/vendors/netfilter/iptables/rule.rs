@@ -476,7 +476,11 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
                     text = format!("{text} [{n}]");
                 }
             }
+            let at_rest = modules::at_rest(&group.module, &text);
             let m = self.opaque(LineState::NotModelled, &text, false, &format!("match `-m {}` is not modelled", group.module));
+            if let (Match::Opaque(id), Some(answer)) = (&m, at_rest) {
+                self.shared.conditions.set_at_rest(*id, answer);
+            }
             self.parts.push(m);
         }
         if self.target.as_ref().is_some_and(|t| t.name == "CONNMARK") {

@@ -14,6 +14,9 @@ use crate::source::Span;
 /// Objects that a table may hold beside chains, sets and maps. None of them changes what passes by itself.
 const OBJECTS: &[&str] = &["counter", "quota", "limit", "synproxy", "secmark", "ct", "tunnel", "flowtable", "meter"];
 
+/// Of what the kernel does not keep, and `nft list ruleset` does not print: definitions, includes, lines of comment within a table.
+const BY_HAND: &str = "this file is written by hand and does not begin with `flush ruleset`";
+
 /// A table being filled: its family and name.
 type TableKey = (TableFamily, String);
 
@@ -60,6 +63,16 @@ impl<'a> Parser<'_, 'a> {
 
     fn command(&mut self) -> Option<()> {
         let start = self.span();
+        let sign = match self.word() {
+            "include" | "define" | "redefine" | "undefine" => Some(BY_HAND),
+            "table" | "list" | "reset" | "monitor" | "describe" | "export" => None,
+            // `flush ruleset` says itself that nothing else is there.
+            "flush" if self.peek_word(1) == Some("ruleset") => None,
+            _ => Some("this is a command that changes what is loaded already"),
+        };
+        if let Some(sign) = sign {
+            self.ruleset.is_part(start, sign);
+        }
         match self.word() {
             "include" => self.include_statement(|p| p.file()),
             "define" | "redefine" | "undefine" => self.definition(),
@@ -158,6 +171,9 @@ impl<'a> Parser<'_, 'a> {
                         self.mark(head, LineState::Understood);
                         if self.is_punct(b'{') {
                             self.block(|p| p.table_item(&key))?;
+                            if let Some(comment) = self.comment_line(self.since(start)) {
+                                self.ruleset.is_part(comment, BY_HAND);
+                            }
                         }
                         return Some(());
                     }

@@ -60,3 +60,15 @@ pub fn reject(family: TableFamily) -> &'static str {
         _ => "icmpx port-unreachable",
     }
 }
+
+/// What a limit answers about a packet that comes when none has come for long: its bucket of packets is full, with the room of 5 unless the
+/// burst is written (`nft_limit_init` in net/netfilter/nft_limit.c), and `over` is what exceeds it. The connection that opens is the only one
+/// that is counted. A bucket of bytes may be too small for any packet.
+pub(super) fn at_rest(text: &str) -> Option<bool> {
+    if let Some(rate) = text.strip_prefix("limit rate ") {
+        return (!rate.contains("byte")).then(|| !rate.starts_with("over "));
+    }
+    let count = text.strip_prefix("ct count ")?;
+    let (over, n) = count.strip_prefix("over ").map_or((false, count), |n| (true, n));
+    n.parse().is_ok_and(|n: u32| n > 0).then_some(!over)
+}

@@ -217,6 +217,10 @@ impl<'a> Json<'a> {
             "add" | "create" | "insert" | "replace" | "delete" | "destroy" | "flush" | "rename" => {
                 let Value::Object(inner) = value else { return None };
                 let (what, value) = single(inner)?;
+                if what != "ruleset" {
+                    let span = self.span(value);
+                    self.ruleset.is_part(span, "this is a command that changes what is loaded already");
+                }
                 self.object(reader, name, what, value)
             }
             _ => self.object(reader, "add", name, value),

@@ -34,8 +34,12 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
     // The kernel puts a chain before those of its priority that are there already (nf_hook_grow in net/netfilter/core.c).
     bases.reverse();
     reader.device.base_chains.extend(bases);
-    // A ruleset of nftables is all there is for both families: a hook without a chain lets everything pass.
-    reader.device.exhaustive = true;
+    // What `nft list ruleset` prints, and what is loaded after `flush ruleset`, is all there is for both families: a hook without a chain
+    // lets everything pass. (`nft list table` prints no sign that it is less.)
+    match ruleset.part().or_else(|| in_parts(reader)) {
+        None => reader.device.exhaustive = true,
+        Some((span, sign)) => reader.device.fragment = Some((span, sign.to_owned())),
+    }
     reader.device.reads_fragments = true;
     if budget == 0 {
         let whole = reader.file.line_span(0);
@@ -45,6 +49,12 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
             "the rules are too many after definitions and maps are put in: some were read as unknown",
         );
     }
+}
+
+/// Whether the file lies in a folder of parts that are loaded together (`/etc/nftables.d`).
+fn in_parts(reader: &Reader<'_>) -> Option<(Span, &'static str)> {
+    let folder = reader.file.path.rsplit('/').nth(1).unwrap_or("");
+    folder.ends_with("nftables.d").then(|| (reader.file.line_span(0), "this file is one part of several"))
 }
 
 fn bridge(reader: &mut Reader<'_>, table: &Table<'_>) {

@@ -48,6 +48,9 @@ impl<'x> Scope<'x> {
     pub fn passing_condition(&mut self, text: &str, scoped: bool, span: Span) -> Match {
         let text = if scoped || text.contains('@') { Cow::Owned(format!("{text} ({})", self.name)) } else { Cow::Borrowed(text) };
         let id = self.conditions.intern_afresh(&text, span);
+        if let Some(answer) = (!scoped).then(|| super::defaults::at_rest(&text)).flatten() {
+            self.conditions.set_at_rest(id, answer);
+        }
         self.opaque.push(self.conditions.get(id).0.to_owned());
         Match::Opaque(id)
     }

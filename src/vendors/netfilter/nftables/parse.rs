@@ -269,6 +269,18 @@ impl<'r, 'a> Parser<'r, 'a> {
         (!between.contains('\n')).then_some(handle)
     }
 
+    /// The first line within `span` that holds nothing but a comment (what `nft` writes is at the end of a line).
+    pub(super) fn comment_line(&self, span: Span) -> Option<Span> {
+        let from = self.lexed.comments.partition_point(|(start, _)| *start < span.start);
+        let inside = self.lexed.comments.get(from..)?.iter().take_while(|(start, _)| *start < span.end);
+        let alone = |start: u32| {
+            let before = self.file.text.get(..start as usize).unwrap_or("").trim_end_matches([' ', '\t']);
+            before.ends_with('\n')
+        };
+        let &(start, end) = inside.into_iter().find(|(start, _)| alone(*start))?;
+        Some(Span { file: self.file.id, start, end })
+    }
+
     pub(super) fn mark(&mut self, span: Span, state: LineState) {
         self.reader.mark(span, state);
     }

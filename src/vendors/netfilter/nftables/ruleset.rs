@@ -13,6 +13,9 @@ pub struct Ruleset<'a> {
     pub tables: Vec<Table<'a>>,
     index: HashMap<(TableFamily, String), usize>,
     work: usize,
+    /// Everything that was loaded before is gone: the file shows all there is.
+    whole: bool,
+    part: Option<(Span, &'static str)>,
 }
 
 /// How many steps all commands together may take that search or rebuild what is there: deletions, rules with a place.
@@ -91,8 +94,30 @@ impl<'a> Ruleset<'a> {
         self.work <= WORK
     }
 
+    /// Keeps in mind that something here is not as `nft list ruleset` prints it, so that other tables may be loaded beside these.
+    pub fn is_part(&mut self, span: Span, sign: &'static str) {
+        if !self.whole && self.part.is_none() {
+            self.part = Some((span, sign));
+        }
+    }
+
+    /// Where and by what one sees that other tables may be loaded beside these. `None`: this is all.
+    pub fn part(&self) -> Option<(Span, &'static str)> {
+        let hangs = |t: &Table<'_>| t.chains.is_empty() || t.chains.iter().any(|c| c.base.is_some());
+        match self.part {
+            None if !self.whole && !self.tables.iter().any(hangs) => {
+                let chain = self.tables.first()?.chains.first()?;
+                Some((chain.span, "the chains of this file hang on no hook"))
+            }
+            part => part,
+        }
+    }
+
     /// `flush ruleset [family]`.
     pub fn flush(&mut self, family: Option<TableFamily>) {
+        if family.is_none() {
+            (self.whole, self.part) = (true, None);
+        }
         for table in self.tables.iter_mut().filter(|t| family.is_none_or(|f| f == t.family)) {
             table.deleted = true;
         }
@@ -109,6 +134,9 @@ impl<'a> Ruleset<'a> {
 
     /// Adds a rule to a chain, and sees which sets it fills. `false`: its place is not known.
     pub fn add_rule(&mut self, key: (TableFamily, &str), chain: &str, rule: Rule<'a>, at: At) -> bool {
+        if !self.existing(key.0, key.1).is_some_and(|t| t.has_chain(chain)) {
+            self.is_part(rule.span, "this rule is added to a chain that the file does not make");
+        }
         self.table(key.0, key.1);
         let Some(table) = self.index.get(&(key.0, key.1.to_owned())).and_then(|i| self.tables.get_mut(*i)) else { return false };
         for (stmt, _) in &rule.stmts {
@@ -152,6 +180,11 @@ impl<'a> Table<'a> {
         };
         let last = self.chains.len() - 1;
         &mut self.chains[i.min(last)]
+    }
+
+    /// Whether there is a chain of a name.
+    fn has_chain(&self, name: &str) -> bool {
+        self.chain_index.contains_key(name)
     }
 
     /// The set of a name.
