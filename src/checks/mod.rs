@@ -23,7 +23,7 @@ pub mod vpn;
 mod world;
 
 pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
-pub use place::{cross, from_zone, of_service, to_zone};
+pub use place::{cross, from_zone, likely_hits, of_service, to_zone, witness};
 pub use rule_text::expiry;
 pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
 

@@ -7,6 +7,7 @@ mod explain;
 mod formats;
 mod init;
 mod input;
+mod leaks;
 mod output;
 mod reach;
 mod schema;
@@ -38,6 +39,8 @@ enum Command {
     Trace(trace::Args),
     /// List all packets that pass, as few boxes
     Reach(reach::Args),
+    /// List what leaves each device outside its VPN, while that is up and while it is down
+    Leaks(leaks::Args),
     /// Print files back, each line with what was made of it
     Annotate(annotate::Args),
     /// Show the vendor-neutral model of what was read
@@ -129,6 +132,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Check(args) => check::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Reach(args) => reach::run(&args, out),
+        Command::Leaks(args) => leaks::run(&args, out),
         Command::Annotate(args) => annotate::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),

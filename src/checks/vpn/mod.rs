@@ -4,6 +4,7 @@
 
 mod crypto;
 mod keys;
+pub mod leaks;
 mod pairing;
 mod routing;
 mod settings;

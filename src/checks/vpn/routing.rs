@@ -1,8 +1,8 @@
 //! Which traffic a VPN client sends through its tunnel.
 
-use super::{Run, is_client, is_fragment, is_openvpn, is_server, own_kill_switch};
+use super::{Run, is_client, is_fragment, is_openvpn, is_server, leaks, own_kill_switch};
 use crate::checks::place::{cross, opening, without};
-use crate::checks::{World, killswitch};
+use crate::checks::{Workers, World, Zone, killswitch};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want, hits};
 use crate::eval::{Limit, Way};
@@ -12,7 +12,7 @@ use crate::packets::{Cube, Dim, Field};
 use crate::source::Span;
 
 /// Where the routes and name servers of a tunnel come from.
-enum Pushed<'w> {
+pub(super) enum Pushed<'w> {
     /// The configuration says it all.
     Nothing,
     /// This server pushes what the client adds.
@@ -22,7 +22,7 @@ enum Pushed<'w> {
 }
 
 /// Who pushes to an OpenVPN client: the server that was read and listens on the port to which the client connects.
-fn pushed<'w>(run: &Run<'w, '_>, tunnel: &Tunnel) -> Pushed<'w> {
+pub(super) fn pushed<'w>(devices: &'w [Device], tunnel: &Tunnel) -> Pushed<'w> {
     let Some(pull) = tunnel.setting("pull") else { return Pushed::Nothing };
     if !is_openvpn(tunnel) || tunnel.setting("route-nopull").is_some() {
         return Pushed::Nothing;
@@ -34,7 +34,9 @@ fn pushed<'w>(run: &Run<'w, '_>, tunnel: &Tunnel) -> Pushed<'w> {
         let ports = tunnel.peers.iter().filter_map(|p| p.endpoint.as_ref()).map(|e| (e.protocol, e.port));
         server.listen.is_some_and(|(protocol, port, _)| ports.clone().any(|p| p == (protocol, port)))
     };
-    match run.everywhere(|t| is_server(t) && is_openvpn(t) && listens(t)).as_slice() {
+    let servers = devices.iter().flat_map(|d| d.tunnels.iter().map(move |t| (d, t)));
+    let servers: Vec<_> = servers.filter(|(_, t)| is_server(t) && is_openvpn(t) && listens(t)).collect();
+    match servers.as_slice() {
         // What the server says about one client may take back what it pushes to all (openvpn(8), `--push-reset`, `--push-remove`).
         [(at, server)] => {
             let mut taken = at.tunnels.iter().filter(|t| is_fragment(t)).flat_map(|t| &t.settings);
@@ -69,7 +71,7 @@ fn routed(routes: &[&VpnRoute], family: Family) -> Ranges {
 }
 
 /// The routes of a client, those that its server pushes included.
-fn routes<'w>(tunnel: &'w Tunnel, pushed: &Pushed<'w>) -> Vec<&'w VpnRoute> {
+pub(super) fn routes<'w>(tunnel: &'w Tunnel, pushed: &Pushed<'w>) -> Vec<&'w VpnRoute> {
     let own = tunnel.routes.iter();
     match pushed {
         Pushed::By(server) => own.chain(server.routes.iter()).collect(),
@@ -81,7 +83,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
     let tunnels = run.tunnels(is_client);
     for group in tunnels.chunk_by(|a, b| a.0.name == b.0.name) {
         let device = group[0].0;
-        let sources: Vec<_> = group.iter().map(|(_, t)| (*t, pushed(run, t))).collect();
+        let sources: Vec<_> = group.iter().map(|(_, t)| (*t, pushed(run.world.devices, t))).collect();
         let all: Vec<&VpnRoute> = sources.iter().flat_map(|(t, p)| routes(t, p)).collect();
         let tunnel = group[0].1;
         let label = match all.first() {
@@ -103,13 +105,14 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
         for family in Family::BOTH {
             let takes = routed(&all, family);
             let (wanted, declared) = wanted(run, family);
+            let tunnels: Vec<&Tunnel> = group.iter().map(|g| g.1).collect();
+            led_around(run, device, &tunnels, &all, (family, &wanted));
             let missing = wanted.minus(&takes);
             if missing.is_empty() {
                 continue;
             }
-            let tunnels: Vec<&Tunnel> = group.iter().map(|g| g.1).collect();
-            let blocked = match family == Family::V6 && !declared {
-                true => v6_blocked(run.world, device, &tunnels, tunnel.span),
+            let blocked = match !declared {
+                true => stopped(run.world, device, &tunnels, (family, &missing), tunnel.span),
                 false => Ok(Blocked::No(None)),
             };
             let blocked = match blocked {
@@ -120,7 +123,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                 }
             };
             let blocked = match filter {
-                Some(part) if family == Family::V6 && !declared => Blocked::Maybe(part.span),
+                Some(part) if !declared => Blocked::Maybe(part.span),
                 _ => blocked,
             };
             let outside = format_addresses(family, &missing);
@@ -132,9 +135,11 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     run.say(device, subject, Finding::unknown(message, label.clone(), vec![cause.clone()]));
                 }
                 (Blocked::Maybe(span), None) => {
-                    let message =
-                        "the VPN does not take all IPv6 traffic, and whether the host firewall stops the rest depends on its rules";
-                    let cause = Label::new(span, "this may stop IPv6 beside the tunnel");
+                    let name = family.name();
+                    let message = format!(
+                        "the VPN does not take all {name} traffic, and whether the host firewall stops the rest depends on its rules"
+                    );
+                    let cause = Label::new(span, format!("this may stop {name} beside the tunnel"));
                     run.say(device, subject, Finding::unknown(message, label.clone(), vec![cause]));
                 }
                 (Blocked::No(out), None) => {
@@ -165,10 +170,43 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
     }
 }
 
+/// Routes of the host that lead around the tunnel by a longer prefix, such as a DHCP server can give (RFC 3442).
+fn led_around(run: &mut Run<'_, '_>, device: &Device, tunnels: &[&Tunnel], all: &[&VpnRoute], (family, wanted): (Family, &Ranges)) {
+    let inner = all.iter().filter_map(|r| leaks::of_tunnel(r, family));
+    for (route, span) in leaks::beside(device, tunnels, family) {
+        let inside = leaks::inside(inner.clone().chain([route]).collect());
+        let around = wanted.and(&Ranges::interval(route.to.0, route.to.1)).and(&routed(all, family)).minus(&inside);
+        if around.is_empty() {
+            continue;
+        }
+        let places = format_addresses(family, &around);
+        let mut finding = match stopped(run.world, device, tunnels, (family, &around), span) {
+            Ok(Blocked::Yes) => continue,
+            Ok(Blocked::No(out)) => {
+                let mut finding =
+                    Finding::new(format!("a route leads {places} around the VPN, which takes less exactly"), Label::new(span, ""));
+                finding.related.extend(out.map(|span| Label::new(span, "this lets it out")));
+                finding
+            }
+            Ok(Blocked::Maybe(at)) => {
+                let message =
+                    format!("a route leads {places} around the VPN, and whether the host firewall stops that depends on its rules");
+                Finding::unknown(message, Label::new(span, ""), vec![Label::new(at, "this may stop it")])
+            }
+            Err(Limit(why)) => {
+                run.outcome.incomplete.push(format!("{}: {why}", device.name));
+                continue;
+            }
+        };
+        finding.fix = Some("Take the route away, or let the host firewall stop what leaves outside the tunnel.".into());
+        run.say(device, format!("around {places}"), finding);
+    }
+}
+
 /// Every address to which a packet can go beyond the link. In IPv6 that is global unicast (2000::/3) and unique local addresses (fc00::/7):
 /// the rest is unassigned, or link-local and multicast (IANA, Internet Protocol Version 6 Address Space). `redirect-gateway ipv6` of OpenVPN
 /// leaves the unassigned part out.
-fn everything(family: Family) -> Ranges {
+pub(super) fn everything(family: Family) -> Ranges {
     match family {
         Family::V4 => Ranges::interval(0, family.max_address()),
         Family::V6 => Ranges::from_intervals(vec![(0x2000 << 112, (0x4000 << 112) - 1), (0xfc00 << 112, (0xfe00 << 112) - 1)]),
@@ -178,13 +216,20 @@ fn everything(family: Family) -> Ranges {
 /// What must go through the tunnel, and whether the baseline declares it.
 fn wanted(run: &Run<'_, '_>, family: Family) -> (Ranges, bool) {
     let everything = everything(family);
-    let Some(workers) = &run.world.workers else { return (everything, false) };
+    match run.world.workers.as_ref().and_then(|w| declared(w, &run.world.zones, family)) {
+        Some(set) => (set, true),
+        None => (everything, false),
+    }
+}
+
+/// What the baseline declares as belonging in the tunnel; `None`: it declares nothing, so that everything does.
+pub(super) fn declared(workers: &Workers, zones: &[Zone], family: Family) -> Option<Ranges> {
     if workers.tunnelled.is_empty() {
-        return (everything, false);
+        return None;
     }
     let mut set = Ranges::EMPTY;
     for name in &workers.tunnelled {
-        if let Some(zone) = run.world.zone(name) {
+        if let Some(zone) = zones.iter().find(|z| z.name == *name) {
             set = set.or(zone.addresses(family));
         } else if let Some((f, lo, hi)) = parse_cidr(name)
             && f == family
@@ -192,7 +237,7 @@ fn wanted(run: &Run<'_, '_>, family: Family) -> (Ranges, bool) {
             set = set.or(&Ranges::interval(lo, hi));
         }
     }
-    (set, true)
+    Some(set)
 }
 
 /// Where a part is declared, a tunnel that takes other parts too is not what was declared; taking everything is, and so is the tunnel's own
@@ -224,7 +269,7 @@ fn more_than_declared(run: &mut Run<'_, '_>, device: &Device, group: &[(&Device,
     }
 }
 
-/// Whether IPv6 can leave a host beside its tunnels.
+/// Whether something can leave a host beside its tunnels.
 enum Blocked {
     Yes,
     /// It can, by this rule or policy if one decides about it.
@@ -235,16 +280,26 @@ enum Blocked {
 
 /// Asks the device's own rules about every connection that it may open beside its tunnels. What the tunnel needs to come up (its own
 /// packets to the server) is no leak.
-fn v6_blocked(world: &World<'_>, device: &Device, tunnels: &[&Tunnel], fallback: Span) -> Result<Blocked, Limit> {
-    if device.switched_off(Family::V6) || tunnels.iter().any(|t| own_kill_switch(t).v6.is_some()) {
+fn stopped(
+    world: &World<'_>,
+    device: &Device,
+    tunnels: &[&Tunnel],
+    (family, destinations): (Family, &Ranges),
+    fallback: Span,
+) -> Result<Blocked, Limit> {
+    let own = |t: &&Tunnel| if family == Family::V4 { own_kill_switch(t).v4 } else { own_kill_switch(t).v6 };
+    if device.switched_off(family) || tunnels.iter().any(|t| own(t).is_some()) {
         return Ok(Blocked::Yes);
     }
     let Some(analysis) = world.analysis(&device.name) else { return Ok(Blocked::No(None)) };
-    let family = Family::V6;
+    if device.has_filter() && analysis.missing(Way::Output, family).is_some() {
+        return Ok(Blocked::Maybe(fallback));
+    }
     let inside = tunnels.iter().filter_map(|t| t.interfaces()).chain(LOOPBACK.map(NamePattern::exact));
     let inside = inside.fold(Ranges::single(0), |s, p| s.or(&analysis.space.interfaces(&p)));
     let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), inside.complement(Field::Oif.max(family)), family).into_iter().collect();
-    let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), everything(family), family).into_iter().collect();
+    let far = leaks::beyond_the_link(family).and(destinations);
+    let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), far, family).into_iter().collect();
     let far = without(&far, &killswitch::allowed(tunnels, family), family);
     let found = hits(analysis, Query::new(Way::Output, family, Want::Accepted), &cross(&beside, &[opening(family)]), &far)?;
     Ok(match found.best() {
@@ -268,7 +323,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
             run.say(device, &tunnel.interface, Finding::unknown(message, place, vec![cause]));
             continue;
         }
-        let source = pushed(run, tunnel);
+        let source = pushed(run.world.devices, tunnel);
         let routes = routes(tunnel, &source);
         let mut servers: Vec<_> = tunnel.dns.iter().filter_map(|d| d.server.map(|s| (s, d.span))).collect();
         if let Pushed::By(server) = &source {

@@ -301,13 +301,11 @@ impl Parser<'_, '_> {
                 self.config.is_file |= !self.printed_by_pfctl(start);
                 one(Kind::Filter(Box::new(rule)))
             }
-            "nat" | "rdr" | "binat" | "no" => match {
+            "nat" | "rdr" | "binat" | "no" => {
                 self.config.has_translations = true;
-                self.translation_rule()?
-            } {
-                Some(rule) => one(Kind::Translate(Box::new(rule))),
-                None => Ok(vec![]),
-            },
+                let rule = self.translation_rule()?;
+                Ok(rule.into_iter().map(|r| Kind::Translate(Box::new(r))).collect())
+            }
             "anchor" => self.anchor(Stage::Filter, depth),
             "nat-anchor" => self.anchor(Stage::Nat, depth),
             "rdr-anchor" => self.anchor(Stage::Rdr, depth),
