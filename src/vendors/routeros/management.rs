@@ -165,10 +165,17 @@ fn logs(reader: &mut Reader<'_>, export: &Export) {
     }
     used.sort_by(|a, b| a.0.cmp(b.0));
     used.dedup_by(|a, b| a.0 == b.0);
+    let mut by_name: std::collections::HashMap<&str, &Item> = std::collections::HashMap::new();
+    for action in &actions {
+        let key = if action.is("#", "3") && action.get("name").is_none() { Some("remote") } else { action.filled("name") };
+        if let Some(key) = key {
+            by_name.entry(key).or_insert(action);
+        }
+    }
     let mut hosts = Vec::new();
     for (name, _) in used {
         // The fourth of the actions that every router has is `remote` (`/export verbose`: `set 3 name=remote target=remote`).
-        let action = actions.iter().find(|a| a.is("name", name) || (name == "remote" && a.is("#", "3")));
+        let action = by_name.get(name).copied();
         let Some(action) = action.filter(|a| a.is("target", "remote") || a.get("target").is_none()) else { continue };
         let Some(remote) = action.value("remote").filter(|v| !matches!(v.text.as_str(), "" | "0.0.0.0" | "::")) else { continue };
         hosts.push(LogHost {

@@ -264,8 +264,13 @@ impl Menu {
                 item.values.insert("disabled".into(), Value { text, span, at: span, computed: false });
             }
         }
-        let item = item.clone();
-        self.index(&item, i);
+        if args.iter().any(|a| KEYS.contains(&a.name.as_str())) {
+            for key in KEYS {
+                if let Some(value) = item.values.get(*key) {
+                    self.by_key.entry(((*key).to_owned(), value.text.clone())).or_insert(i);
+                }
+            }
+        }
     }
 }
 

@@ -313,6 +313,8 @@ fn data_cipher(text: &str) -> String {
 
 /// Servers of PPP. They are off by default; their other defaults are those of `/export verbose` of 6.49 and 7.x.
 fn servers(reader: &mut Reader<'_>, export: &Export) {
+    let profiles = by_name(export.tables.items("ip ipsec profile"));
+    let proposals = by_name(export.tables.items("ip ipsec proposal"));
     let seven = export.version.is_none_or(|v| v.0 >= 7);
     for (menu, kind, port, methods) in [
         ("interface l2tp-server server", TunnelKind::L2tp, Some((17, 1701)), &["pap", "chap", "mschap1", "mschap2"][..]),
@@ -356,8 +358,6 @@ fn servers(reader: &mut Reader<'_>, export: &Export) {
                 let mut outer = Tunnel::new(TunnelKind::Ipsec, TunnelRole::Server, "", item.span);
                 outer.name = Some("l2tp-server over IPsec".into());
                 outer.crypto.push(CryptoOffer { layer: control, ..CryptoOffer::written(CryptoUse::IkeVersion, "1", item.at("use-ipsec")) });
-                let profiles = by_name(export.tables.items("ip ipsec profile"));
-                let proposals = by_name(export.tables.items("ip ipsec proposal"));
                 phase1(&mut outer.crypto, profiles.get("default").copied(), item.span);
                 phase2(&mut outer.crypto, proposals.get("default").copied(), item.span);
                 outer
@@ -383,6 +383,8 @@ fn servers(reader: &mut Reader<'_>, export: &Export) {
 }
 
 fn clients(reader: &mut Reader<'_>, export: &Export) {
+    let profiles = by_name(export.tables.items("ip ipsec profile"));
+    let proposals = by_name(export.tables.items("ip ipsec proposal"));
     for (menu, kind, protocol, port) in [
         ("interface l2tp-client", TunnelKind::L2tp, 17, 1701),
         ("interface pptp-client", TunnelKind::Pptp, 6, 1723),
@@ -416,8 +418,6 @@ fn clients(reader: &mut Reader<'_>, export: &Export) {
                 offers(&mut tunnel.crypto, CryptoLayer::Data, CryptoUse::Digest, item.value("auth"), &[], item.span, upper);
             }
             if ipsec {
-                let profiles = by_name(export.tables.items("ip ipsec profile"));
-                let proposals = by_name(export.tables.items("ip ipsec proposal"));
                 phase1(&mut tunnel.crypto, profiles.get("default").copied(), item.span);
                 phase2(&mut tunnel.crypto, proposals.get("default").copied(), item.span);
             }
