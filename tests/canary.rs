@@ -206,6 +206,7 @@ fn fixtures(root: &Path, m: &mut Marks) {
     write(
         root,
         "branch-fgt/fgt.conf",
+        "branch-ros/router.rsc",
         &format!(
             "#config-version=FGT60F-7.2.4-FW-build1396-230131:opmode=0:vdom=0:user=admin\n# psk: {}\nconfig system admin\n    edit \"admin\"\n        set password ENC {}\n    next\nend\n\
              config system interface\n    edit \"wan1\"\n        set mode pppoe\n        set username \"u\"\n        set password ENC {}\n        set allowaccess snmp telnet\n    next\nend\n\
@@ -275,6 +276,24 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("cut hash"),
             m.word("cut md5"),
             m.word("cut psk")
+        ),
+    );
+    write(
+        root,
+        "branch-ros/router.rsc",
+        &format!(
+            "# 2025-03-04 08:15:00 by RouterOS 7.14.3\n/interface wireguard\nadd name=wg0 private-key=\\\n    \"{}\"\n/interface l2tp-server server\nset enabled=yes ipsec-secret={} use-ipsec=yes\n\
+             /ip ipsec identity\nadd peer=p secret=\"two words {}\"\n/ppp secret\nadd name=ann password={}\n/snmp community\nadd name={}\n/snmp\nset enabled=yes trap-community={}\n\
+             /user\nadd name=ann group=full password={}\n/radius\nadd address=10.0.0.9 secret={} service=ppp\n/ip firewall filter\nadd chain=input action=drop password={}\n",
+            m.key("ros wireguard"),
+            m.word("ros l2tp"),
+            m.word("ros identity"),
+            m.word("ros ppp"),
+            m.word("ros community"),
+            m.word("ros trap"),
+            m.word("ros user"),
+            m.word("ros radius"),
+            m.word("ros rule"),
         ),
     );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
@@ -369,6 +388,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "ip-route",
             "ip-rule",
             "fortios",
+            "routeros",
             "opnsense",
             "pfsense",
             "ufw",

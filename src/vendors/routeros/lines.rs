@@ -198,6 +198,8 @@ pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Expor
         let line = reader.file.line(i).trim_start();
         if line.starts_with("#error exporting") {
             reader.note(reader.file.line_span(i), LineState::NotModelled, "the router could not export this menu");
+        } else if line.trim_start_matches('\u{feff}').starts_with('#') {
+            reader.mark(reader.file.line_span(i), LineState::Irrelevant);
         }
     }
     for (menu, span) in &export.tables.unsure {
