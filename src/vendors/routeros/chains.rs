@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Export;
 use super::lists::{Lists, addresses};
-use super::matching::{Context, Ipsec, ports};
-use super::parse::Command;
+use super::matching::{Context, Ipsec, OF_ONE_PACKET, ports};
 use super::tables::Item;
+use super::{Export, dynamics, layer2};
 use crate::diag::LineState;
-use crate::model::{
-    Action, BaseChain, Chain, ChainId, Direction, Effect, Hook, Match, NamePattern, NatKind, Policy, PolicyAction, Rule, Translation,
-};
+use crate::model::{Action, BaseChain, Chain, ChainId, Effect, Hook, Match, NatKind, Policy, PolicyAction, Rule, Translation};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
+use crate::packets::fields::ct;
 use crate::source::Span;
 use crate::vendors::Reader;
 
@@ -28,13 +26,19 @@ fn built_in(table: &str) -> &'static [(&'static str, Hook, i32)] {
             ("output", Hook::Output, -150),
             ("postrouting", Hook::Postrouting, -150),
         ],
-        "nat" => &[("dstnat", Hook::Prerouting, -100), ("srcnat", Hook::Postrouting, 100)],
+        // `input` and `output` are of version 7 (help.mikrotik.com, "NAT"); before, nothing enters chains of these names.
+        "nat" => &[
+            ("dstnat", Hook::Prerouting, -100),
+            ("srcnat", Hook::Postrouting, 100),
+            ("input", Hook::Input, 100),
+            ("output", Hook::Output, -100),
+        ],
         _ => &[("input", Hook::Input, 0), ("forward", Hook::Forward, 0), ("output", Hook::Output, 0)],
     }
 }
 
 /// Lowers all tables of both families.
-pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists, commands: &[Command]) {
+pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists) {
     let tracking = export.tables.settings("ip firewall connection tracking");
     let mut cx = Context {
         lists,
@@ -42,26 +46,40 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists, com
         budget: reader.limits.expanded_rules,
         ipsec: ipsec(export),
         untracked: tracking.is_some_and(|t| t.off("enabled")),
+        fast: None,
     };
-    // A script may change any table.
-    let script = commands.iter().find(|c| c.script && reader.file.slice(c.span).contains("firewall")).map(|c| c.span);
     for family in Family::BOTH {
         let root = if family == Family::V4 { "ip" } else { "ipv6" };
+        cx.fast = fast_track(reader, export, root).filter(|_| !cx.untracked);
         for table in ["raw", "mangle", "nat", "filter"] {
-            let menu = format!("{root} firewall {table}");
-            let unsure = export.tables.unsure.get(&menu).copied().or(script.filter(|_| table == "filter"));
-            one_table(reader, export, &mut cx, family, table, &menu, unsure);
+            one_table(reader, export, &mut cx, family, table, &format!("{root} firewall {table}"));
         }
     }
     settings(reader, export);
-    bridge_filter(reader, export);
+    layer2::lower(reader, export);
+}
+
+/// The connections that are on the fast track, where a rule puts any there. The later packets of such a connection, in both directions, pass by the
+/// firewall (help.mikrotik.com, "Connection tracking", FastTrack: TCP and UDP).
+fn fast_track(reader: &mut Reader<'_>, export: &Export, root: &str) -> Option<(Match, Span)> {
+    let tables = ["filter", "mangle"].map(|t| format!("{root} firewall {t}"));
+    let mut rules = tables.iter().flat_map(|menu| export.tables.items(menu));
+    let rule = rules.find(|r| !r.disabled() && r.is("action", "fasttrack-connection"))?;
+    let on = reader.device.conditions.intern("the connection is on the fast track already", rule.span);
+    let transport = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
+    Some((Match::all(vec![transport, Match::Opaque(on)]), rule.span))
+}
+
+/// What is in a connection that packets were seen of.
+fn underway() -> Match {
+    Match::Field(Field::Ct, Ranges::from_values([ct::ESTABLISHED, ct::RELATED]))
 }
 
 /// Whether the file shows anything that protects packets with IPsec: where it shows all and nothing of that, no packet comes of IPsec.
 fn ipsec(export: &Export) -> Ipsec {
     let t = &export.tables;
     let items = ["ip ipsec peer", "ip ipsec identity", "ip ipsec policy"];
-    let any = items.iter().any(|m| t.unsure.contains_key(*m) || t.items(m).iter().any(|i| i.added && !i.disabled()));
+    let any = items.iter().any(|m| t.open(m).is_some() || t.items(m).iter().any(|i| i.added && !i.disabled()));
     let inside = t
         .names()
         .into_iter()
@@ -70,19 +88,24 @@ fn ipsec(export: &Export) -> Ipsec {
     if export.whole() && !any && !inside { Ipsec::Nothing } else { Ipsec::Unknown }
 }
 
-fn one_table(
-    reader: &mut Reader<'_>,
-    export: &Export,
-    cx: &mut Context<'_>,
-    family: Family,
-    table: &'static str,
-    menu: &str,
-    unsure: Option<Span>,
-) {
+fn one_table(reader: &mut Reader<'_>, export: &Export, cx: &mut Context<'_>, family: Family, table: &'static str, menu: &str) {
     let rules = export.tables.items(menu);
     let base = built_in(table);
-    let Some(at) = export.tables.span(menu).or(unsure) else { return };
-    let mut names: Vec<(String, Span)> = base.iter().map(|(n, ..)| ((*n).to_owned(), at)).collect();
+    // An identity of IPsec may have rules of raw made for it ("IPsec", Identities: notrack-chain).
+    let mut identities = export.tables.items("ip ipsec identity").into_iter().filter(|_| table == "raw" && family == Family::V4);
+    let untracks = identities.find(|i| !i.disabled() && i.filled("notrack-chain").is_some()).map(|i| i.at("notrack-chain"));
+    let unsure = export.tables.open(menu).or(untracks);
+    let made = if family == Family::V4 { dynamics::made(export) } else { vec![] };
+    let mapped = dynamics::mappings(export).filter(|_| table == "nat" && family == Family::V4);
+    let maker = made.iter().find(|m| table == "filter" || (table == "nat" && m.translates)).map(|m| m.span);
+    // A whole export without rules lets everything pass that it can speak of.
+    let none =
+        (table == "filter" && export.whole() && (family == Family::V4 || reader.device.exhaustive)).then(|| reader.file.line_span(0));
+    let Some(at) = export.tables.span(menu).or(unsure).or(mapped).or(maker).or(none) else { return };
+    // The built-in chains of the filter are always there: what they let pass has a place to name.
+    let used = |name: &str| table == "filter" || rules.iter().any(|r| r.is("chain", name) || r.is("jump-target", name));
+    let added = |name: &str| unsure.is_some() || (name == "dstnat" && (mapped.is_some() || maker.is_some()));
+    let mut names: Vec<(String, Span)> = base.iter().filter(|(n, ..)| used(n) || added(n)).map(|(n, ..)| ((*n).to_owned(), at)).collect();
     let mut ids: BTreeMap<String, ChainId> = BTreeMap::new();
     for rule in &rules {
         for property in ["chain", "jump-target"] {
@@ -99,12 +122,37 @@ fn one_table(
         ids.insert(name.clone(), ChainId(reader.device.chains.len() as u32));
         reader.device.chains.push(Chain { name: format!("{prefix}/{name}"), span, rules: vec![] });
     }
-    if let Some(span) = unsure {
-        for (name, ..) in base {
-            let what = format!("what the commands at this place make of {menu}");
-            let rule = Rule::implied("commands that are not followed", Match::Any, Action::Opaque(what.into()), span);
-            push(reader, &ids, name, rule);
+    for (name, hook, _) in base {
+        if let Some((fast, span)) = cx.fast.clone().filter(|_| *hook == Hook::Forward && matches!(table, "filter" | "mangle")) {
+            let matcher = Match::all(vec![underway(), fast]);
+            push(reader, &ids, name, Rule::implied("the connection is on the fast track", matcher, Action::Accept, span));
         }
+        if let Some(span) = unsure {
+            for rule in not_followed(reader, table, name, menu, span) {
+                push(reader, &ids, name, rule);
+            }
+        }
+        for made in
+            made.iter().filter(|m| (table == "filter" && *name != "output") || (table == "nat" && *name == "dstnat" && m.translates))
+        {
+            if table == "nat" {
+                let rule = translated(reader, made.what, made.matcher.clone(), made.span);
+                push(reader, &ids, name, rule);
+            } else {
+                push(reader, &ids, name, Rule::implied(made.what, made.matcher.clone(), Action::Opaque(made.what.into()), made.span));
+            }
+        }
+    }
+    if let Some(span) = mapped {
+        let transport = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
+        let rule = translated(reader, "a machine inside has asked for this forwarding (UPnP or NAT-PMP)", transport, span);
+        push(reader, &ids, "dstnat", rule);
+    }
+    // Profiles and servers of RADIUS put rules into the chain of this name (help.mikrotik.com, "PPP AAA": incoming-filter, outgoing-filter).
+    if table == "filter" && family == Family::V4 && rules.iter().any(|r| r.is("jump-target", "ppp")) {
+        let rule = Rule::implied("rules of PPP profiles", Match::Any, Action::Opaque("rules of PPP profiles".into()), at);
+        push(reader, &ids, "ppp", rule);
+        reader.device.names.define(chain_space(family, table), "ppp", at);
     }
     let own = chain_space(family, table);
     for rule in rules {
@@ -115,17 +163,13 @@ fn one_table(
         if !base.iter().any(|(n, ..)| n == &chain) {
             reader.device.names.define(own, chain, rule.at("chain"));
         }
-        if table == "nat" && matches!(chain, "input" | "output") {
-            reader.note(rule.span, LineState::NotModelled, "translation of what the router itself sends or gets is not modelled");
-        }
         for lowered in lower_rule(reader, cx, rule, family, table, &ids, own) {
             push(reader, &ids, chain, lowered);
         }
     }
     for (name, hook, priority) in base {
         let Some(chain) = ids.get(*name).copied() else { continue };
-        // A built-in chain without rules is left out, but for those of the filter: what they let pass has a place to name.
-        if table != "filter" && reader.device.chain(chain).rules.is_empty() {
+        if table == "nat" && matches!(*hook, Hook::Input | Hook::Output) && export.version.is_some_and(|v| v.0 < 7) {
             continue;
         }
         reader.device.base_chains.push(BaseChain {
@@ -159,6 +203,43 @@ fn push(reader: &mut Reader<'_>, ids: &BTreeMap<String, ChainId>, chain: &str, r
     }
 }
 
+/// What commands or scripts that are not followed may make of a built-in chain.
+fn not_followed(reader: &mut Reader<'_>, table: &str, chain: &str, menu: &str, span: Span) -> Vec<Rule> {
+    const WHAT: &str = "commands that are not followed";
+    let mut out = Vec::new();
+    let mut perhaps = |what: &str| Match::Opaque(reader.device.conditions.intern(&format!("commands at this place {what} {menu}"), span));
+    match table {
+        "nat" => {
+            let kind = if matches!(chain, "dstnat" | "output") { NatKind::Destination } else { NatKind::Source };
+            let t = Translation { kind, addresses: None, keep_host_bits: false, ports: None, unknown: true };
+            out.push(Rule::implied(WHAT, perhaps("translate in"), Action::Nat(t), span));
+            out.push(Rule::implied(WHAT, perhaps("take translations from"), Action::Accept, span));
+            return out;
+        }
+        "mangle" => {
+            let mut rule = Rule::implied(WHAT, Match::Any, Action::Continue, span);
+            rule.effects = [Field::Mark, Field::CtMark, Field::Dscp, Field::Ttl].map(Effect::Unknown).to_vec();
+            out.push(rule);
+        }
+        "raw" => {
+            let mut rule = Rule::implied(WHAT, perhaps("exempt from tracking in"), Action::Continue, span);
+            rule.effects.push(Effect::Untrack);
+            out.push(rule);
+        }
+        _ => {}
+    }
+    let what = format!("what the commands at this place make of {menu}");
+    out.push(Rule::implied(WHAT, Match::Any, Action::Opaque(what.into()), span));
+    out
+}
+
+/// A translation of destinations that may be there, to nobody knows what.
+fn translated(reader: &mut Reader<'_>, what: &'static str, matcher: Match, span: Span) -> Rule {
+    let there = Match::Opaque(reader.device.conditions.intern(what, span));
+    let t = Translation { kind: NatKind::Destination, addresses: None, keep_host_bits: false, ports: None, unknown: true };
+    Rule::implied(what, Match::all(vec![matcher, there]), Action::Nat(t), span)
+}
+
 /// One rule. Where it is not known whether an action ends the chain, two: that it does under a condition, and that it does not.
 fn lower_rule(
     reader: &mut Reader<'_>,
@@ -169,18 +250,28 @@ fn lower_rule(
     ids: &BTreeMap<String, ChainId>,
     chains: &'static str,
 ) -> Vec<Rule> {
-    let matcher = cx.matcher(reader, item, family);
+    let mut matcher = cx.matcher(reader, item, family);
     // Every table: "action (default: accept)".
     let action = item.filled("action").unwrap_or("accept");
     let mut effects = Vec::new();
-    let mut further: Option<(Match, &str)> = None;
+    let mut further: Option<Match> = None;
+    if let Some((fast, _)) = cx.fast.as_ref().filter(|_| action == "drop") {
+        // A connection of which raw drops every packet is never on the fast track; one of which it drops some may be.
+        let some = OF_ONE_PACKET.iter().any(|m| item.value(m).is_some());
+        match table {
+            "raw" if some => matcher = Match::all(vec![matcher, fast.clone().negate_if(true)]),
+            "mangle" => matcher = Match::all(vec![matcher, Match::all(vec![underway(), fast.clone()]).negate_if(true)]),
+            _ => {}
+        }
+    }
     let computed = ["action", "chain", "jump-target", "disabled"].iter().any(|p| item.value(p).is_some_and(|v| v.computed));
     // `passthrough` is on by default (help.mikrotik.com, "Mangle").
     let goes_on = if item.off("passthrough") { Action::Accept } else { Action::Continue };
     let lowered = match (table, action) {
         _ if computed => Action::Opaque("a rule of which a script says what it does".into()),
         (_, "accept") => Action::Accept,
-        ("filter" | "raw", "drop") => Action::Drop,
+        // Mangle drops too in version 7 (help.mikrotik.com, "Mangle").
+        ("filter" | "raw" | "mangle", "drop") => Action::Drop,
         ("filter", "reject") => Action::Reject(item.filled("reject-with").unwrap_or("icmp-network-unreachable").to_owned()),
         // It answers, keeps the connection open and lets nothing through.
         ("filter", "tarpit") => Action::Reject("tarpit".to_owned()),
@@ -198,17 +289,12 @@ fn lower_rule(
             }
             None => Action::Opaque("a jump to nowhere".into()),
         },
-        // The packet goes on; the later ones of its connection may pass the rules by (help.mikrotik.com, "Connection tracking", FastTrack).
-        ("filter" | "mangle", "fasttrack-connection") => {
-            let fast = reader.device.conditions.intern("the connection is on the fast track already", item.span);
-            let transport = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
-            further = Some((Match::all(vec![transport, Match::Opaque(fast)]), "fast track"));
-            Action::Continue
-        }
+        // This packet goes on; for the later ones of its connection see `fast_track`.
+        ("filter" | "mangle", "fasttrack-connection") => Action::Continue,
         ("raw", "notrack") => {
             effects.push(Effect::Untrack);
             let ends = reader.device.conditions.intern("notrack ends the chain", item.span);
-            further = Some((Match::Opaque(ends), "notrack"));
+            further = Some(Match::Opaque(ends));
             Action::Continue
         }
         ("nat", _) => match translation(item, family, action) {
@@ -270,25 +356,25 @@ fn lower_rule(
     let mut first = make(matcher.clone(), lowered);
     (first.effects, first.log) = (effects, log);
     let mut out = vec![first];
-    if let Some((condition, what)) = further {
+    if let Some(condition) = further {
         let mut rule = make(Match::all(vec![matcher, condition]), Action::Accept);
-        rule.implied = Some(if what == "notrack" { "notrack ends the chain" } else { "the connection is on the fast track" });
-        // An untracked packet no longer matches what the first rule asked of its state, which raw rules cannot ask.
+        rule.implied = Some("notrack ends the chain");
         out.push(rule);
     }
     out
 }
 
 fn translation(item: &Item, family: Family, action: &str) -> Option<Translation> {
-    let source = item.is("chain", "srcnat");
+    let source = matches!(item.get("chain"), Some("srcnat" | "input"));
+    let destination = matches!(item.get("chain"), Some("dstnat" | "output"));
     let kind = match action {
         "dst-nat" => NatKind::Destination,
-        "src-nat" | "same" => NatKind::Source,
+        "src-nat" => NatKind::Source,
         "masquerade" => NatKind::Masquerade,
         "redirect" => NatKind::Redirect,
-        "netmap" if source => NatKind::Source,
+        "netmap" | "same" if source => NatKind::Source,
         // In a chain of its own nothing says which side is meant.
-        "netmap" if item.is("chain", "dstnat") => NatKind::Destination,
+        "netmap" | "same" if destination => NatKind::Destination,
         _ => return None,
     };
     let written = item.value("to-addresses").or(item.value("to-address")).filter(|v| !v.text.is_empty());
@@ -331,7 +417,7 @@ fn settings(reader: &mut Reader<'_>, export: &Export) {
             devices: vec![],
         });
     };
-    // "ip-forward", "forward" and "disable-ipv6": help.mikrotik.com, "IP Settings" and "IPv6 Settings".
+    // `ip-forward`, `forward` and "disable-ipv6": help.mikrotik.com, "IP Settings" and "IPv6 Settings".
     if let Some(v4) = export.tables.settings("ip settings").filter(|s| s.off("ip-forward")) {
         drop(reader, Hook::Forward, Family::V4, "forwarding is off", Match::Any, v4.at("ip-forward"));
     }
@@ -346,53 +432,4 @@ fn settings(reader: &mut Reader<'_>, export: &Export) {
             drop(reader, hook, Family::V6, "IPv6 is off", Match::Opaque(off), span);
         }
     }
-}
-
-/// What comes in through a bridge passes the bridge's filter first, of which only that it may drop is kept.
-fn bridge_filter(reader: &mut Reader<'_>, export: &Export) {
-    let mut rules = Vec::new();
-    let items = export.tables.items("interface bridge filter");
-    let at = items.first().map(|i| i.span);
-    for item in items {
-        if item.disabled()
-            || matches!(item.get("action"), None | Some("accept" | "log" | "passthrough" | "mark-packet" | "set-priority" | "return"))
-        {
-            continue;
-        }
-        let on = match item.filled("in-bridge").filter(|b| !b.starts_with('!')) {
-            Some(bridge) => Match::Interface(Direction::In, NamePattern::exact(bridge)),
-            None => Match::any_of(
-                export
-                    .tables
-                    .items("interface bridge")
-                    .iter()
-                    .filter_map(|b| b.filled("name"))
-                    .take(64)
-                    .map(|b| Match::Interface(Direction::In, NamePattern::exact(b)))
-                    .collect(),
-            ),
-        };
-        let line = reader.file.place(item.span.start).line;
-        let drops = reader.device.conditions.intern(&format!("the bridge filter of line {line} drops the frame"), item.span);
-        let mut rule = Rule::new(Match::all(vec![on, Match::Opaque(drops)]), Action::Drop, item.span);
-        rule.comment = item.filled("comment").map(str::to_owned);
-        rules.push(rule);
-        if rules.len() >= 256 {
-            break;
-        }
-    }
-    let Some(span) = at.filter(|_| !rules.is_empty()) else { return };
-    let chain = ChainId(reader.device.chains.len() as u32);
-    reader.device.chains.push(Chain { name: "bridge filter".into(), span, rules });
-    let policy = Policy { action: PolicyAction::Accept, span };
-    let families = Family::BOTH.to_vec();
-    reader.device.base_chains.push(BaseChain {
-        chain,
-        hook: Hook::Prerouting,
-        priority: -400,
-        families,
-        nat: false,
-        policy,
-        devices: vec![],
-    });
 }

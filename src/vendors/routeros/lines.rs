@@ -1,9 +1,11 @@
 //! Which line is what, and where secrets stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Export;
+use super::dynamics::NOT_EXPORTED;
 use super::parse::{Arg, Command};
+use super::tables::holds_rules;
+use super::{Export, INTERRUPTED};
 use crate::diag::LineState;
 use crate::source::Span;
 use crate::vendors::Reader;
@@ -56,6 +58,8 @@ const LOWERED: &[&str] = &[
     "interface bridge filter",
     "interface bridge port",
     "interface bridge settings",
+    "interface ethernet switch acl",
+    "interface ethernet switch rule",
     "interface eoip",
     "interface ethernet",
     "interface gre",
@@ -98,6 +102,7 @@ const LOWERED: &[&str] = &[
     "ip firewall mangle",
     "ip firewall nat",
     "ip firewall raw",
+    "ip hotspot",
     "ip ipsec identity",
     "ip ipsec peer",
     "ip ipsec peer profile",
@@ -137,7 +142,8 @@ const OPEN: &[(&str, &str)] = &[
     ("interface bridge nat", "translation within a bridge is not modelled"),
     ("ip accounting web-access", "the accounting page is not modelled"),
     ("ip firewall calea", "interception is not modelled"),
-    ("ip hotspot", "hotspots are not modelled"),
+    ("ip hotspot", "users and profiles of hotspots are not modelled"),
+    ("ip kid-control", "Kid Control is not modelled: it may drop what passes through"),
     ("ip route rule", "policy routing is not modelled"),
     ("ip route vrf", "routing tables are not modelled"),
     ("ip smb", "file sharing is not modelled"),
@@ -166,10 +172,20 @@ pub(super) fn is_menu(text: &str) -> bool {
 /// Marks every command's lines.
 pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Export) {
     let mut said: BTreeSet<&str> = BTreeSet::new();
+    let mut script_said = false;
     for command in commands {
         secrets(reader, command);
         if command.script {
-            reader.note(command.span, LineState::NotModelled, "commands of the scripting language are not run");
+            if std::mem::replace(&mut script_said, true) {
+                reader.mark(command.span, LineState::NotModelled);
+            } else {
+                reader.note(command.span, LineState::NotModelled, "commands of the scripting language are not run");
+            }
+            continue;
+        }
+        // Other commands come from another file.
+        if command.verb == "import" || (command.verb == "run" && command.menu == "system script") {
+            reader.note(command.span, LineState::NotModelled, "what this command runs is not in the file: it may change anything");
             continue;
         }
         if command.broken {
@@ -179,7 +195,7 @@ pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Expor
         }
         let menu = command.menu.as_str();
         let root = menu.split(' ').next().unwrap_or("");
-        if menu.is_empty() || root == "import" || root == "export" {
+        if menu.is_empty() || root == "export" {
             reader.mark(command.span, LineState::Irrelevant);
         } else if !ROOTS.contains(&root) {
             reader.note(command.span, LineState::Unrecognised, "this menu is not known");
@@ -196,17 +212,31 @@ pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Expor
     }
     for i in 0..reader.file.line_count() {
         let line = reader.file.line(i).trim_start();
-        if line.starts_with("#error exporting") {
+        if line.starts_with(NOT_EXPORTED) {
             reader.note(reader.file.line_span(i), LineState::NotModelled, "the router could not export this menu");
+        } else if line.starts_with(INTERRUPTED) {
+            let text = "the export was interrupted: what would follow is not known";
+            reader.incomplete(reader.file.line_span(i), LineState::Unsupported, text);
         } else if line.trim_start_matches('\u{feff}').starts_with('#') {
             reader.mark(reader.file.line_span(i), LineState::Irrelevant);
         }
     }
     for (menu, span) in &export.tables.unsure {
-        if LOWERED.contains(&menu.as_str()) {
-            let text = "which items this command changes cannot be told from the file: what it makes of its menu is not known";
+        let text = "which items this command changes cannot be told from the file: what it makes of its menu is not known";
+        // What becomes of these menus is a condition.
+        if holds_rules(menu) || menu.starts_with("interface list") {
+            reader.note(*span, LineState::Unsupported, text);
+        } else if LOWERED.contains(&menu.as_str()) {
             reader.incomplete(*span, LineState::Unsupported, text);
         }
+    }
+    let mut by_place: BTreeMap<Span, Vec<&str>> = BTreeMap::new();
+    for (menu, span) in &export.tables.scripted {
+        by_place.entry(*span).or_default().push(menu);
+    }
+    for (span, menus) in by_place.into_iter().filter(|(span, _)| !reader.file.slice(*span).trim_start().starts_with('#')) {
+        let text = format!("scripts are not run: this one may change {}, which is not known then", menus.join(", "));
+        reader.note(span, LineState::NotModelled, text);
     }
 }
 

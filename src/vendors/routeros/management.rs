@@ -10,8 +10,8 @@ use crate::model::{Account, Fact, LogHost, ManagementProtocol, ManagementService
 use crate::source::Span;
 use crate::vendors::Reader;
 
-/// Services, their ports, and whether they are on by default: help.mikrotik.com, "Services"; what `/export verbose` of fresh routers of 6.49 and
-/// 7.x says (`disabled=no` for all but www-ssl).
+/// Services, their ports, and whether they are on by default (help.mikrotik.com, "Services": the ports, and the example's listing, in which only
+/// www-ssl is off).
 const SERVICES: &[(&str, ManagementProtocol, u16, bool)] = &[
     ("telnet", ManagementProtocol::Telnet, 23, true),
     ("ftp", ManagementProtocol::Ftp, 21, true),
@@ -25,7 +25,7 @@ const SERVICES: &[(&str, ManagementProtocol, u16, bool)] = &[
 
 pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists) {
     let first = reader.file.line_span(0);
-    reader.device.management.exhaustive = export.whole() && !export.tables.unsure.contains_key("ip service");
+    reader.device.management.exhaustive = export.whole() && export.tables.open("ip service").is_none();
     let written = export.tables.items("ip service");
     for (name, protocol, port, on) in SERVICES {
         let item = written.iter().find(|i| i.is("name", name)).copied();
@@ -44,18 +44,46 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists) {
             versions: if *name == "ssh" { vec!["2".into()] } else { vec![] },
             port: Some(item.and_then(|i| i.get("port")).and_then(|p| p.parse().ok()).unwrap_or(*port)),
             interfaces: None,
-            from: item.and_then(|i| sources(reader, i, "address")),
+            from: item.and_then(|i| sources(reader, i, if i.value("address").is_some() { "address" } else { "available-from" })),
             idle_timeout: None,
             span: item.map_or(export.tables.span("ip service").unwrap_or(first), |i| i.span),
         };
         reader.device.management.services.push(service);
     }
+    // Services that are not known here, as far as they are switched on.
+    for item in written.iter().filter(|i| !SERVICES.iter().any(|s| i.is("name", s.0)) && i.off("disabled")) {
+        let Some(name) = item.filled("name") else { continue };
+        let service = ManagementService {
+            protocol: ManagementProtocol::VendorCleartext,
+            name: name.to_owned(),
+            versions: vec![],
+            port: item.get("port").and_then(|p| p.parse().ok()),
+            interfaces: None,
+            from: sources(reader, item, "address"),
+            idle_timeout: None,
+            span: item.span,
+        };
+        reader.device.management.services.push(service);
+    }
     for (menu, name) in [("tool mac-server", "mac-telnet"), ("tool mac-server mac-winbox", "mac-winbox")] {
-        let settings = export.tables.settings(menu);
-        if settings.is_none() && !export.whole() {
+        let items = export.tables.items(menu);
+        if items.is_empty() && !export.whole() {
             continue;
         }
-        // "allowed-interface-list", default all (help.mikrotik.com, "MAC server").
+        // Before 6.41 there were items, one for each interface or for `all`; the one that the router came with is on (wiki.mikrotik.com, "MAC access").
+        if items.iter().any(|i| i.added || i.value("interface").is_some() || i.value("disabled").is_some()) {
+            let shipped = items.iter().find(|i| !i.added).is_none_or(|i| !i.disabled() && i.get("interface").is_none_or(|n| n == "all"));
+            let on: Vec<&&Item> = items.iter().filter(|i| i.added && !i.disabled()).collect();
+            let all = shipped || on.iter().any(|i| i.filled("interface").is_none_or(|n| n == "all"));
+            if let Some(span) = on.first().map(|i| i.span).or(items.first().map(|i| i.span)).filter(|_| all || !on.is_empty()) {
+                let names = on.iter().filter_map(|i| i.filled("interface")).map(NamePattern::exact).collect();
+                mac_service(reader, name, (!all).then_some(names), span);
+            }
+            continue;
+        }
+        let settings = export.tables.settings(menu);
+        // Without a word of it, all interfaces are allowed (`/export` of routers without a default configuration leaves it out as `all`; the
+        // factory's configuration writes LAN).
         let list = settings.and_then(|s| s.filled("allowed-interface-list")).unwrap_or("all");
         let names = lists.names(list);
         if names.as_ref().is_some_and(Vec::is_empty) && list == "none" {
@@ -65,16 +93,8 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists) {
             let span = settings.map_or(first, |s| s.at("allowed-interface-list"));
             reader.device.names.used(INTERFACE_LIST, list.trim_start_matches('!'), span);
         }
-        reader.device.management.services.push(ManagementService {
-            protocol: ManagementProtocol::Vendor,
-            name: name.to_owned(),
-            versions: vec![],
-            port: None,
-            interfaces: names.filter(|n| !n.is_empty()).map(|n| n.into_iter().map(NamePattern::exact).collect()),
-            from: None,
-            idle_timeout: None,
-            span: settings.map_or(first, |s| s.span),
-        });
+        let interfaces = names.filter(|n| !n.is_empty()).map(|n| n.into_iter().map(NamePattern::exact).collect());
+        mac_service(reader, name, interfaces, settings.map_or(first, |s| s.span));
     }
     snmp(reader, export);
     for (menu, name) in [("ip upnp", "UPnP"), ("ip nat-pmp", "NAT-PMP")] {
@@ -95,6 +115,19 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export, lists: &Lists) {
         reader.device.management.accounts.push(account);
     }
     logs(reader, export);
+}
+
+fn mac_service(reader: &mut Reader<'_>, name: &str, interfaces: Option<Vec<NamePattern>>, span: Span) {
+    reader.device.management.services.push(ManagementService {
+        protocol: ManagementProtocol::Vendor,
+        name: name.to_owned(),
+        versions: vec![],
+        port: None,
+        interfaces,
+        from: None,
+        idle_timeout: None,
+        span,
+    });
 }
 
 /// The addresses of a list; `None` where it says none, or everything.

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use super::lists::{self, Lists};
 use super::tables::{Item, Value};
 use crate::diag::LineState;
-use crate::model::{Direction, Match, NamePattern};
-use crate::net::{Family, Ranges, icmp4_type, protocol_number};
+use crate::model::{Direction, Match};
+use crate::net::{Family, Ranges, protocol_number};
 use crate::packets::Field;
 use crate::packets::fields::{addr_type, ct};
+use crate::source::Span;
 use crate::vendors::Reader;
 
 /// What all rules share.
@@ -24,6 +25,8 @@ pub(super) struct Context<'a> {
     pub ipsec: Ipsec,
     /// Connections are not tracked: no state is known.
     pub untracked: bool,
+    /// Packets of connections that are on the fast track, of the family at hand, and the rule that puts them there.
+    pub fast: Option<(Match, Span)>,
 }
 
 /// Which packets come out of IPsec.
@@ -111,8 +114,31 @@ const OPAQUE: &[&str] = &[
     "flow",
 ];
 
-pub(super) fn opaque(reader: &mut Reader<'_>, text: &str, value: &Value) -> Match {
-    Match::Opaque(reader.device.conditions.intern(text, value.span))
+/// Matchers that each rule asks anew: a rate has a state for each rule, and marks, priorities and options are changed by rules between.
+const ANEW: &[&str] = &[
+    "connection-limit",
+    "connection-mark",
+    "dst-limit",
+    "ipv4-options",
+    "limit",
+    "nth",
+    "packet-mark",
+    "per-connection-classifier",
+    "priority",
+    "psd",
+    "random",
+    "realm",
+    "routing-mark",
+    "routing-table",
+    "tcp-mss",
+];
+
+/// Matchers by which packets of one connection differ.
+pub(super) const OF_ONE_PACKET: &[&str] = &["dscp", "fragment", "hop-limit", "packet-size", "tcp-flags", "ttl"];
+
+fn opaque(reader: &mut Reader<'_>, name: &str, text: &str, value: &Value) -> Match {
+    let conditions = &mut reader.device.conditions;
+    Match::Opaque(if ANEW.contains(&name) { conditions.intern_afresh(text, value.span) } else { conditions.intern(text, value.span) })
 }
 
 impl Context<'_> {
@@ -140,7 +166,7 @@ impl Context<'_> {
                         reader.note(value.span, LineState::NotModelled, format!("the matcher {name} is not known: it may or may not hold"));
                     }
                     let (negated, text) = negation(&value.text);
-                    opaque(reader, &format!("{name}={text}"), value).negate_if(negated)
+                    opaque(reader, name, &format!("{name}={text}"), value).negate_if(negated)
                 }
             });
         }
@@ -187,7 +213,7 @@ impl Context<'_> {
             }
             "src-address-list" | "dst-address-list" => {
                 let field = if name == "src-address-list" { Field::Src } else { Field::Dst };
-                lists::in_list(reader, family, field, text, value.span).negate_if(negated)
+                self.lists.address(reader, family, field, text, value.span).negate_if(negated)
             }
             "src-address-type" | "dst-address-type" => {
                 let field = if name == "src-address-type" { Field::SrcType } else { Field::DstType };
@@ -197,11 +223,7 @@ impl Context<'_> {
             }
             "in-interface" | "out-interface" => {
                 let direction = if name == "in-interface" { Direction::In } else { Direction::Out };
-                // Sorts of interfaces, and ports of a bridge, whose packets come from the bridge.
-                if text.starts_with("all-") || text == "dynamic" || self.lists.ports.contains_key(text) {
-                    return None;
-                }
-                Match::Interface(direction, NamePattern::exact(text)).negate_if(negated)
+                self.lists.interface(direction, text)?.negate_if(negated)
             }
             "in-interface-list" | "out-interface-list" => {
                 let direction = if name == "in-interface-list" { Direction::In } else { Direction::Out };
@@ -266,8 +288,8 @@ impl Context<'_> {
                 (Ipsec::Nothing, "in,ipsec" | "out,ipsec") => Match::Never.negate_if(negated),
                 (Ipsec::Nothing, "in,none" | "out,none") => Match::Any.negate_if(negated),
                 // `none` is the opposite of `ipsec`.
-                (Ipsec::Unknown, "in,none") => opaque(reader, "ipsec-policy=in,ipsec", value).negate_if(!negated),
-                (Ipsec::Unknown, "out,none") => opaque(reader, "ipsec-policy=out,ipsec", value).negate_if(!negated),
+                (Ipsec::Unknown, "in,none") => opaque(reader, name, "ipsec-policy=in,ipsec", value).negate_if(!negated),
+                (Ipsec::Unknown, "out,none") => opaque(reader, name, "ipsec-policy=out,ipsec", value).negate_if(!negated),
                 _ => return None,
             },
             _ => return None,
@@ -345,7 +367,7 @@ fn icmp(text: &str) -> Option<Ranges> {
     let mut out = Vec::new();
     for part in text.split(',') {
         let (kind, codes) = part.split_once(':').unwrap_or((part, "0-255"));
-        let kind: u8 = kind.parse().ok().or_else(|| icmp4_type(kind).map(|c| c.icmp_type))?;
+        let kind: u8 = kind.parse().ok()?;
         let (lo, hi) = codes.split_once('-').unwrap_or((codes, codes));
         let (lo, hi): (u8, u8) = (lo.parse().ok()?, hi.parse().ok()?);
         if lo > hi {

@@ -1,12 +1,14 @@
 //! MikroTik RouterOS: what `/export` writes, of versions 6 and 7, terse, verbose, with and without secrets; and scripts of the same commands.
 //!
 //! [`parse`] cuts commands, [`tables`] keeps the items of every menu, [`lists`] resolves lists of interfaces and addresses, [`matching`] what rules
-//! ask for, [`chains`] makes chains of them; [`network`], [`management`] and [`vpn`] lower the rest. [`lines`] says which line is what.
+//! ask for, [`chains`] makes chains of them, [`dynamics`] adds what the router itself and its scripts change; [`network`], [`management`] and [`vpn`] lower the rest. [`lines`] says which line is what.
 //!
 //! RouterOS filters with Linux netfilter: raw, mangle, destination translation, filter, source translation, in this order, and what no rule decides
 //! about is accepted (help.mikrotik.com, "Packet Flow in RouterOS" and "Filter").
 
 mod chains;
+mod dynamics;
+mod layer2;
 mod lines;
 mod lists;
 mod management;
@@ -36,8 +38,9 @@ pub static ROUTEROS: Format = Format {
     leaves: &[
         "limits, times, contents, layer-7 protocols, hotspot and other conditions that are not in the header (they may or may not hold)",
         "lists that are filled while the router runs, domain names in lists, interface lists of dynamic interfaces",
-        "scripts, policy routing, routing protocols, translation of what the router itself sends",
-        "traffic within a bridge (bridge filters may drop what comes in through one)",
+        "scripts and the rules that hotspots, Kid Control, UPnP and the like make (the tables that they may change are left open)",
+        "policy routing, routing protocols, validation of sources (rp-filter), policies of IPsec that discard",
+        "traffic within a bridge (filters of bridges and switch chips may drop what they see)",
     ],
     role: Role::Firewall,
     detect,
@@ -83,27 +86,50 @@ fn version(file: &SourceFile) -> Option<(u32, u32)> {
     None
 }
 
+/// What an export ends with that was broken off.
+const INTERRUPTED: &str = "#interrupted";
+
 /// What all parts of the reader look at.
 struct Export {
     tables: tables::Tables,
-    /// Version by the header. Where there is one, the file shows all that is not a default.
+    /// Version by the header.
     version: Option<(u32, u32)>,
+    /// The file shows all that is not a default.
+    whole: bool,
 }
 
 impl Export {
-    fn whole(&self) -> bool {
-        self.version.is_some()
+    fn new(file: &SourceFile, commands: &[parse::Command]) -> Export {
+        let version = version(file);
+        let interrupted = (0..file.line_count()).any(|i| file.line(i).trim_start().starts_with(INTERRUPTED));
+        let whole = version.is_some() && !interrupted && shows_all(commands);
+        Export { tables: tables::Tables::new(commands, whole), version, whole }
     }
+
+    fn whole(&self) -> bool {
+        self.whole
+    }
+}
+
+/// Whether an export is that of all menus. `/ip firewall export` has the same header; one of everything also has interfaces, and something of `/ip`
+/// beside the firewall: without either, no packet would come in.
+fn shows_all(commands: &[parse::Command]) -> bool {
+    let any = |fits: fn(&str) -> bool| commands.iter().any(|c| !c.script && fits(&c.menu));
+    any(|m| m.starts_with("interface")) && any(|m| m.starts_with("ip ") && !m.starts_with("ip firewall"))
 }
 
 fn read(reader: &mut Reader<'_>) {
     let commands = parse::parse(reader.file);
-    let export = Export { tables: tables::Tables::new(&commands), version: version(reader.file) };
+    let mut export = Export::new(reader.file, &commands);
+    export.tables.scripted = dynamics::scripted(reader.file, &commands);
     lines::mark(reader, &commands, &export);
-    reader.device.exhaustive = export.whole();
+    // Version 6 speaks IPv6 only with a package that it is shipped without (wiki.mikrotik.com, "Manual:System/Packages"): where nothing of it is
+    // written, there may be no IPv6 at all.
+    let six = export.version.is_some_and(|v| v.0 >= 7) || export.tables.names().iter().any(|m| m.starts_with("ipv6 "));
+    reader.device.exhaustive = export.whole() && six;
     network::lower(reader, &export);
     let lists = lists::Lists::new(reader, &export);
-    chains::lower(reader, &export, &lists, &commands);
+    chains::lower(reader, &export, &lists);
     management::lower(reader, &export, &lists);
     vpn::lower(reader, &export);
 }

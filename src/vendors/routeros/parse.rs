@@ -36,7 +36,7 @@ pub(super) struct Command {
     pub span: Span,
     /// A quote or bracket is not closed.
     pub broken: bool,
-    /// A command of the scripting language (`:local`, `:if`, a block).
+    /// A command of the scripting language (`:local`, `:if`, a block); `menu` is then the one that it stands in.
     pub script: bool,
 }
 
@@ -79,7 +79,7 @@ const VERBS: &[&str] = &[
 ];
 
 pub(super) fn parse(file: &SourceFile) -> Vec<Command> {
-    let mut p = Parser { file, bytes: file.text.as_bytes(), i: 0, menu: Vec::new(), open_to_the_end: [false; 3] };
+    let mut p = Parser { file, bytes: file.text.as_bytes(), i: 0, menu: Vec::new(), blocks: Vec::new(), wasted: 0 };
     let mut out = Vec::new();
     if file.text.starts_with('\u{feff}') {
         p.i = 3;
@@ -101,9 +101,14 @@ struct Parser<'a> {
     bytes: &'a [u8],
     i: usize,
     menu: Vec<String>,
-    /// A bracket of this kind (`[`, `{`, `(`) was seen that nothing closes: the search is not made again.
-    open_to_the_end: [bool; 3],
+    /// The menus to come back to at the ends of open blocks (`/ip firewall { … }`).
+    blocks: Vec<Vec<String>>,
+    /// Bytes that were looked through for a bracket that is not there.
+    wasted: usize,
 }
+
+/// Blocks in blocks.
+const BLOCKS: usize = 64;
 
 impl Parser<'_> {
     fn at(&self, i: usize) -> Option<u8> {
@@ -162,8 +167,17 @@ impl Parser<'_> {
         let start = self.i;
         let mut command =
             Command { menu: String::new(), verb: String::new(), args: vec![], span: self.span(start, start), broken: false, script: false };
+        if self.peek() == Some(b'}')
+            && let Some(menu) = self.blocks.pop()
+        {
+            self.i += 1;
+            self.menu = menu;
+            command.span = self.span(start, self.i);
+            return Some(command);
+        }
         if matches!(self.peek(), Some(b':' | b'{' | b'}' | b'$' | b'(' | b'[' | b')' | b']')) {
             command.script = true;
+            command.menu = self.menu.join(" ");
             self.script(&mut command);
             command.span = self.span(start, self.i);
             return Some(command);
@@ -178,9 +192,15 @@ impl Parser<'_> {
             self.blanks();
             match self.peek() {
                 None | Some(b'\n' | b';') => break,
+                Some(b'}') if !self.blocks.is_empty() => break,
                 Some(b'/') => {
                     self.i += 1;
                     continue;
+                }
+                Some(b'{') if changed && command.verb.is_empty() && self.blocks.len() < BLOCKS => {
+                    self.i += 1;
+                    self.blocks.push(self.menu.clone());
+                    break;
                 }
                 _ => {}
             }
@@ -268,12 +288,13 @@ impl Parser<'_> {
 
     /// Goes behind the bracket that closes the one here.
     fn balanced(&mut self, open: u8) -> bool {
-        let (kind, close) = match open {
-            b'[' => (0, b']'),
-            b'{' => (1, b'}'),
-            _ => (2, b')'),
+        let close = match open {
+            b'[' => b']',
+            b'{' => b'}',
+            _ => b')',
         };
-        if self.open_to_the_end.get(kind).copied().unwrap_or(false) {
+        // A file of nothing but brackets is not looked through for each of them.
+        if self.wasted > self.bytes.len().saturating_mul(4).saturating_add(1 << 16) {
             return false;
         }
         let start = self.i;
@@ -304,11 +325,7 @@ impl Parser<'_> {
             }
             self.i += 1;
         }
-        if self.i >= self.bytes.len()
-            && let Some(flag) = self.open_to_the_end.get_mut(kind)
-        {
-            *flag = true;
-        }
+        self.wasted = self.wasted.saturating_add(self.i.saturating_sub(start));
         self.i = start;
         false
     }

@@ -88,6 +88,13 @@ pub(super) struct Tables {
     menus: HashMap<String, Menu>,
     /// Menus of which a command changes what cannot be told, with its place.
     pub unsure: BTreeMap<String, Span>,
+    /// Menus that a script changes, or may change while the router runs, with the place of the script.
+    pub scripted: BTreeMap<String, Span>,
+}
+
+/// Menus whose items are rules: the device comes with none, and a number is the place of one.
+pub(super) fn holds_rules(menu: &str) -> bool {
+    menu.starts_with("ip firewall ") || menu.starts_with("ipv6 firewall ") || menu == "interface bridge filter"
 }
 
 #[derive(Default)]
@@ -107,16 +114,18 @@ enum Selector {
 }
 
 impl Tables {
-    pub fn new(commands: &[Command]) -> Tables {
+    /// `whole`: what the commands do not add is not there.
+    pub fn new(commands: &[Command], whole: bool) -> Tables {
         let mut out = Tables::default();
         let mut budget = SEARCHED;
         for command in commands.iter().filter(|c| !c.script && !c.menu.is_empty()) {
-            out.run(command, &mut budget);
+            out.run(command, &mut budget, whole);
         }
         out
     }
 
-    fn run(&mut self, command: &Command, budget: &mut usize) {
+    fn run(&mut self, command: &Command, budget: &mut usize, whole: bool) {
+        let rules = holds_rules(&command.menu);
         let menu = self.menus.entry(command.menu.clone()).or_default();
         menu.span.get_or_insert(command.span);
         let mut sure = !command.broken || command.verb.is_empty();
@@ -132,12 +141,14 @@ impl Tables {
                 let numbers = command.args.iter().find(|a| a.name == "numbers");
                 let rest = if first.is_some() { command.args.get(1..).unwrap_or_default() } else { &command.args[..] };
                 let chosen = match first.or(numbers) {
-                    Some(arg) => menu.select(arg, budget, command.verb == "set", command.span),
+                    Some(arg) => menu.select(arg, budget, command.verb == "set" && !rules, rules, command.span),
                     // Settings without items.
-                    None if command.verb == "set" => Some(vec![menu.only(command.span)]),
+                    None if command.verb == "set" && !rules => Some(vec![menu.only(command.span)]),
                     None => None,
                 };
                 match chosen {
+                    // A rule that the file does not show.
+                    Some(chosen) if chosen.is_empty() && rules && !whole => sure = false,
                     Some(chosen) => {
                         for i in chosen {
                             menu.change(i, &command.verb, rest, command.span);
@@ -162,6 +173,11 @@ impl Tables {
     /// The settings of a menu that has no items.
     pub fn settings(&self, menu: &str) -> Option<&Item> {
         self.menus.get(menu)?.items.iter().flatten().next()
+    }
+
+    /// Where something changes a menu in a way that cannot be told.
+    pub fn open(&self, menu: &str) -> Option<Span> {
+        self.unsure.get(menu).or(self.scripted.get(menu)).copied()
     }
 
     /// The first command about a menu.
@@ -202,7 +218,7 @@ impl Menu {
 
     /// The items that a word or a selector names. What an item is that no command made is known from the selector itself: the device
     /// came with it. `None` where it cannot be told.
-    fn select(&mut self, arg: &Arg, budget: &mut usize, make: bool, span: Span) -> Option<Vec<usize>> {
+    fn select(&mut self, arg: &Arg, budget: &mut usize, make: bool, numbered: bool, span: Span) -> Option<Vec<usize>> {
         let conditions = match selector(arg) {
             Selector::Where(c) => c,
             Selector::Unknown => return None,
@@ -215,9 +231,9 @@ impl Menu {
                     return Some(vec![*i]);
                 }
             }
-            // An export writes the items that the device came with before those that were added; a number that names an added one
-            // is a matter of what was printed last.
-            if key == "#" && self.items.iter().flatten().take(1).any(|i| i.added) && !make {
+            // A number names the items in their order, or as they were printed last. An export writes with it only the items that the device
+            // came with, before those that were added.
+            if key == "#" && (numbered || !make || self.items.iter().flatten().take(1).any(|i| i.added)) {
                 return None;
             }
         } else {
@@ -225,9 +241,17 @@ impl Menu {
                 return None;
             }
             *budget -= self.items.len();
-            let fits = |item: &Item| conditions.iter().all(|(k, v)| item.get(k) == Some(v.as_str()) || (k == "dynamic" && v == "no"));
-            let found: Vec<usize> =
-                (0..self.items.len()).filter(|i| self.items.get(*i).and_then(Option::as_ref).is_some_and(fits)).collect();
+            let mut found = Vec::new();
+            for (i, item) in self.items.iter().enumerate().filter_map(|(i, item)| Some((i, item.as_ref()?))) {
+                let answers: Vec<Option<bool>> = conditions.iter().map(|(k, v)| has(item, k, v)).collect();
+                if answers.contains(&Some(false)) {
+                    continue;
+                }
+                if answers.contains(&None) {
+                    return None;
+                }
+                found.push(i);
+            }
             if !found.is_empty() || conditions.is_empty() {
                 return Some(found);
             }
@@ -271,6 +295,26 @@ impl Menu {
                 }
             }
         }
+    }
+}
+
+/// Whether a property of an item has a value; `None` where it is not written, and its default is not known.
+fn has(item: &Item, name: &str, value: &str) -> Option<bool> {
+    let same = |text: &str| match text {
+        "yes" | "true" => matches!(value, "yes" | "true"),
+        "no" | "false" => matches!(value, "no" | "false"),
+        _ => text == value,
+    };
+    match item.value(name) {
+        Some(v) if v.computed => None,
+        Some(v) => Some(same(&v.text)),
+        None => match name {
+            // What is in a file is not dynamic.
+            "disabled" | "dynamic" | "log" => Some(same("no")),
+            "action" => Some(value == "accept"),
+            _ if matches!(value, "yes" | "no" | "true" | "false") => None,
+            _ => Some(value.is_empty()),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Export;
 use super::tables::{Item, Value};
+use crate::diag::LineState;
 use crate::model::{CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting};
 use crate::source::Span;
 use crate::vendors::Reader;
@@ -18,7 +19,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
 /// A secret that is shown: `hide-sensitive` writes nothing or stars.
 fn secret(item: &Item, property: &str) -> Option<Secret> {
     let value = item.value(property).filter(|v| !v.text.is_empty() && !v.computed)?;
-    (!value.text.bytes().all(|c| c == b'*')).then_some(Secret(value.at))
+    (!value.text.bytes().all(|c| c == b'*') && value.text != "auto").then_some(Secret(value.at))
 }
 
 fn wireguard(reader: &mut Reader<'_>, export: &Export) {
@@ -92,6 +93,7 @@ fn cipher(text: &str) -> String {
         ["3des"] => "3DES-CBC".to_owned(),
         ["blowfish"] => "BLOWFISH-CBC".to_owned(),
         ["twofish"] => "TWOFISH-CBC".to_owned(),
+        ["chacha20poly1305"] => "CHACHA20-POLY1305".to_owned(),
         [family, bits] => format!("{family}-{bits}-CBC").to_ascii_uppercase(),
         _ => text.to_ascii_uppercase(),
     }
@@ -120,7 +122,8 @@ fn offers(
     name: fn(&str) -> String,
 ) {
     match written {
-        Some(value) if value.computed => {}
+        // Which one a script chooses is not known: it is nothing that a profile has.
+        Some(value) if value.computed => out.push(CryptoOffer { layer, ..CryptoOffer::written(usage, "computed", value.span) }),
         Some(value) => {
             for part in value.text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
                 out.push(CryptoOffer { layer, ..CryptoOffer::written(usage, &name(part), value.span) });
@@ -138,21 +141,27 @@ fn upper(text: &str) -> String {
     if text == "null" { "NONE".to_owned() } else { text.to_ascii_uppercase() }
 }
 
-/// Phase 1. The defaults are those of `/export verbose` of 6.43 to 7.18, the same for all: modp2048 and modp1024, aes-128 and 3des, sha1. Until
-/// 6.42, the peer itself had them (wiki.mikrotik.com, "Manual:IP/IPsec").
-fn phase1(out: &mut Vec<CryptoOffer>, profile: Option<&Item>, at: Span) {
+/// Phase 1. Defaults: help.mikrotik.com, "IPsec", Profiles (modp1024 and modp2048, aes-128, sha1). Exports of all properties of 6.43 to 7.18 also have
+/// 3des; later ones may. Until 6.42, the peer itself had these properties (wiki.mikrotik.com, "Manual:IP/IPsec").
+fn phase1(out: &mut Vec<CryptoOffer>, profile: Option<&Item>, at: Span, version: Option<(u32, u32)>) {
     let value = |names: [&str; 2]| names.iter().find_map(|n| profile.and_then(|p| p.value(n)));
     let layer = CryptoLayer::Control;
     let at = profile.map_or(at, |p| p.span);
     offers(out, layer, CryptoUse::KeyExchange, value(["dh-group", "dh-groups"]), &["modp2048", "modp1024"], at, group);
-    offers(out, layer, CryptoUse::Cipher, value(["enc-algorithm", "enc-algorithms"]), &["aes-128", "3des"], at, cipher);
+    let ciphers = value(["enc-algorithm", "enc-algorithms"]);
+    offers(out, layer, CryptoUse::Cipher, ciphers, &["aes-128"], at, cipher);
+    if ciphers.is_none() {
+        let perhaps = version.is_some_and(|v| v > (7, 18));
+        let old = CryptoOffer::written(CryptoUse::Cipher, &cipher("3des"), at);
+        out.push(CryptoOffer { layer, default: true, perhaps, ..old });
+    }
     offers(out, layer, CryptoUse::Digest, value(["hash-algorithm", "hash-algorithms"]), &["sha1"], at, upper);
     if let Some(prf) = value(["prf-algorithm", "prf-algorithms"]).filter(|v| v.text != "auto") {
         offers(out, layer, CryptoUse::Prf, Some(prf), &[], at, upper);
     }
 }
 
-/// Phase 2. The defaults are those of `/export verbose` of the same versions.
+/// Phase 2. Defaults: help.mikrotik.com, "IPsec", Proposals.
 fn phase2(out: &mut Vec<CryptoOffer>, proposal: Option<&Item>, at: Span) {
     let value = |name: &str| proposal.and_then(|p| p.value(name));
     let layer = CryptoLayer::Data;
@@ -190,6 +199,9 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
             policies.entry(peer).or_default().push(policy);
         }
     }
+    // Policies that peers may ask for (`generate-policy`) are made of the templates of a group; every router has one in the group `default`.
+    let templates: Vec<&Item> =
+        t.items("ip ipsec policy").into_iter().filter(|p| !p.disabled() && (p.on("template") || !p.added)).collect();
     let proposals_of = |reader: &mut Reader<'_>, item: Option<&Item>| {
         let name = item.and_then(|i| i.filled("proposal")).unwrap_or("default");
         if let Some(item) = item.filter(|_| name != "default") {
@@ -209,7 +221,7 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
         let role = if everybody || peer.on("passive") { TunnelRole::Server } else { TunnelRole::Peer };
         let mut tunnel = Tunnel::new(TunnelKind::Ipsec, role, "", peer.span);
         tunnel.name = peer.filled("name").map(str::to_owned);
-        // "exchange-mode", default main (help.mikrotik.com, "IPsec", Peers).
+        // `exchange-mode` is main by default (help.mikrotik.com, "IPsec", Peers).
         let mode = peer.filled("exchange-mode");
         let version = match mode.unwrap_or("main") {
             "ike2" => "2",
@@ -228,12 +240,21 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
         }
         let known = profile == "default" || profiles.contains_key(profile);
         if own {
-            phase1(&mut tunnel.crypto, Some(peer), peer.span);
+            phase1(&mut tunnel.crypto, Some(peer), peer.span, export.version);
         } else if known {
-            phase1(&mut tunnel.crypto, profiles.get(profile).copied(), peer.span);
+            phase1(&mut tunnel.crypto, profiles.get(profile).copied(), peer.span, export.version);
+        } else {
+            let text = "this profile is not in the file: what it offers is not known";
+            reader.note(peer.at("profile"), LineState::NotModelled, text);
         }
         let mine = peer.filled("name").map(|n| policies.remove(n).unwrap_or_default()).unwrap_or_default();
         let mut names: Vec<String> = mine.iter().map(|p| proposals_of(reader, Some(p))).collect();
+        let ids = peer.filled("name").and_then(|n| identities.remove(n)).unwrap_or_default();
+        for id in ids.iter().filter(|i| i.get("generate-policy").is_some_and(|g| !matches!(g, "no" | "false"))) {
+            let wanted = id.filled("policy-template-group").unwrap_or("default");
+            let of_group = templates.iter().filter(|p| p.filled("group").unwrap_or("default") == wanted);
+            names.extend(of_group.map(|p| proposals_of(reader, Some(p))));
+        }
         if names.is_empty() {
             names.push("default".into());
         }
@@ -252,7 +273,6 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
             }
         }
         // Until 6.43, the peer itself had the secret.
-        let ids = peer.filled("name").and_then(|n| identities.remove(n)).unwrap_or_default();
         for id in ids.into_iter().chain([peer].into_iter().filter(|p| p.value("secret").is_some() || p.value("auth-method").is_some())) {
             authentication(&mut tunnel, id);
             let mut other = Peer::new(id.span);
@@ -274,7 +294,7 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
 }
 
 fn authentication(tunnel: &mut Tunnel, id: &Item) {
-    // "auth-method", default pre-shared-key (help.mikrotik.com, "IPsec", Identities).
+    // `auth-method` is pre-shared-key by default (help.mikrotik.com, "IPsec", Identities).
     let method = id.filled("auth-method");
     let names: &[&str] = match method.unwrap_or("pre-shared-key") {
         "pre-shared-key" => &["PSK"],
@@ -311,13 +331,13 @@ fn data_cipher(text: &str) -> String {
     }
 }
 
-/// Servers of PPP. They are off by default; their other defaults are those of `/export verbose` of 6.49 and 7.x.
+/// Servers of PPP. They are off by default, and their defaults are those of help.mikrotik.com, "L2TP", "PPTP", "SSTP" and "OpenVPN".
 fn servers(reader: &mut Reader<'_>, export: &Export) {
     let profiles = by_name(export.tables.items("ip ipsec profile"));
     let proposals = by_name(export.tables.items("ip ipsec proposal"));
     let seven = export.version.is_none_or(|v| v.0 >= 7);
     for (menu, kind, port, methods) in [
-        ("interface l2tp-server server", TunnelKind::L2tp, Some((17, 1701)), &["pap", "chap", "mschap1", "mschap2"][..]),
+        ("interface l2tp-server server", TunnelKind::L2tp, Some((17, 1701)), &["mschap1", "mschap2"][..]),
         ("interface pptp-server server", TunnelKind::Pptp, Some((6, 1723)), &["mschap1", "mschap2"]),
         ("interface sstp-server server", TunnelKind::Sstp, Some((6, 443)), &["pap", "chap", "mschap1", "mschap2"]),
         ("interface ovpn-server server", TunnelKind::OpenVpn, Some((6, 1194)), &[]),
@@ -340,15 +360,26 @@ fn servers(reader: &mut Reader<'_>, export: &Export) {
             let (whole, control, data) = (CryptoLayer::Whole, CryptoLayer::Control, CryptoLayer::Data);
             let crypto = &mut tunnel.crypto;
             offers(crypto, whole, CryptoUse::Authentication, item.value("authentication"), methods, item.span, ppp_method);
+            if kind == TunnelKind::L2tp && item.value("authentication").is_none() {
+                // What some versions export as the default of L2TP.
+                for method in ["pap", "chap"] {
+                    let old = CryptoOffer::written(CryptoUse::Authentication, &ppp_method(method), item.span);
+                    crypto.push(CryptoOffer { default: true, perhaps: true, ..old });
+                }
+            }
             if matches!(kind, TunnelKind::Sstp | TunnelKind::OpenVpn) {
                 let tls = item.value("tls-version").filter(|v| v.text.starts_with("only-"));
-                // `any` allows 1.0 and later (help.mikrotik.com, "SSTP").
-                let least = tls.map_or("1.0", |v| v.text.trim_start_matches("only-"));
+                // The other choice is `any`, the default (help.mikrotik.com, "SSTP", "OpenVPN"): it lets in the version before at least.
+                let least = tls.map_or("1.1", |v| v.text.trim_start_matches("only-"));
                 let span = tls.map_or(item.at("tls-version"), |v| v.span);
                 let default = item.value("tls-version").is_none();
                 crypto.push(CryptoOffer { layer: control, default, ..CryptoOffer::written(CryptoUse::TlsVersion, least, span) });
             }
+            if let Some(ciphers) = item.value("ciphers").filter(|_| kind == TunnelKind::Sstp) {
+                offers(crypto, control, CryptoUse::TlsCipher, Some(ciphers), &[], item.span, str::to_ascii_uppercase);
+            }
             if kind == TunnelKind::OpenVpn {
+                // Version 6 has the first two ("Manual:Interface/OVPN").
                 let digests: &[&str] = if seven { &["sha1", "md5", "sha256", "sha512"] } else { &["sha1", "md5"] };
                 offers(crypto, data, CryptoUse::Cipher, item.value("cipher"), &["blowfish128", "aes128"], item.span, data_cipher);
                 offers(crypto, data, CryptoUse::Digest, item.value("auth"), digests, item.span, upper);
@@ -358,7 +389,7 @@ fn servers(reader: &mut Reader<'_>, export: &Export) {
                 let mut outer = Tunnel::new(TunnelKind::Ipsec, TunnelRole::Server, "", item.span);
                 outer.name = Some("l2tp-server over IPsec".into());
                 outer.crypto.push(CryptoOffer { layer: control, ..CryptoOffer::written(CryptoUse::IkeVersion, "1", item.at("use-ipsec")) });
-                phase1(&mut outer.crypto, profiles.get("default").copied(), item.span);
+                phase1(&mut outer.crypto, profiles.get("default").copied(), item.span, export.version);
                 phase2(&mut outer.crypto, proposals.get("default").copied(), item.span);
                 outer
                     .crypto
@@ -369,7 +400,9 @@ fn servers(reader: &mut Reader<'_>, export: &Export) {
                 outer.peers.push(peer);
                 reader.device.tunnels.push(outer);
             }
-            for name in ["require-client-certificate", "verify-client-certificate", "use-ipsec", "pfs", "default-profile"] {
+            for name in
+                ["require-client-certificate", "verify-client-certificate", "use-ipsec", "pfs", "default-profile", "user-auth-method"]
+            {
                 if let Some(value) = item.value(name) {
                     tunnel.settings.push(TunnelSetting { name: name.into(), value: value.text.clone(), span: value.span });
                 }
@@ -401,7 +434,7 @@ fn clients(reader: &mut Reader<'_>, export: &Export) {
             peer.endpoint = item.filled("connect-to").map(|h| endpoint(h, number, protocol, item.at("connect-to")));
             peer.preshared_key = secret(item, "ipsec-secret");
             tunnel.peers.push(peer);
-            // "allow", default all of them (help.mikrotik.com, "L2TP", client).
+            // `allow` and `authentication`: all of them by default (help.mikrotik.com, "L2TP", "PPTP" and "SSTP", client).
             if kind != TunnelKind::OpenVpn {
                 let all = ["pap", "chap", "mschap1", "mschap2"];
                 offers(
@@ -414,11 +447,13 @@ fn clients(reader: &mut Reader<'_>, export: &Export) {
                     ppp_method,
                 );
             } else {
-                offers(&mut tunnel.crypto, CryptoLayer::Data, CryptoUse::Cipher, item.value("cipher"), &[], item.span, data_cipher);
-                offers(&mut tunnel.crypto, CryptoLayer::Data, CryptoUse::Digest, item.value("auth"), &[], item.span, upper);
+                // help.mikrotik.com, "OpenVPN", client: blowfish128 and sha1.
+                let data = CryptoLayer::Data;
+                offers(&mut tunnel.crypto, data, CryptoUse::Cipher, item.value("cipher"), &["blowfish128"], item.span, data_cipher);
+                offers(&mut tunnel.crypto, data, CryptoUse::Digest, item.value("auth"), &["sha1"], item.span, upper);
             }
             if ipsec {
-                phase1(&mut tunnel.crypto, profiles.get("default").copied(), item.span);
+                phase1(&mut tunnel.crypto, profiles.get("default").copied(), item.span, export.version);
                 phase2(&mut tunnel.crypto, proposals.get("default").copied(), item.span);
             }
             reader.device.tunnels.push(tunnel);
