@@ -101,7 +101,7 @@ fn one_table(reader: &mut Reader<'_>, export: &Export, cx: &mut Context<'_>, fam
     // A whole export without rules lets everything pass that it can speak of.
     let none =
         (table == "filter" && export.whole() && (family == Family::V4 || reader.device.exhaustive)).then(|| reader.file.line_span(0));
-    let Some(at) = export.tables.span(menu).or(unsure).or(mapped).or(maker).or(none) else { return };
+    let Some(at) = export.tables.span(menu).or(unsure).or(mapped.as_ref().map(|m| m.1)).or(maker).or(none) else { return };
     // The built-in chains of the filter are always there: what they let pass has a place to name.
     let used = |name: &str| table == "filter" || rules.iter().any(|r| r.is("chain", name) || r.is("jump-target", name));
     let added = |name: &str| unsure.is_some() || (name == "dstnat" && (mapped.is_some() || maker.is_some()));
@@ -143,9 +143,8 @@ fn one_table(reader: &mut Reader<'_>, export: &Export, cx: &mut Context<'_>, fam
             }
         }
     }
-    if let Some(span) = mapped {
-        let transport = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
-        let rule = translated(reader, "a machine inside has asked for this forwarding (UPnP or NAT-PMP)", transport, span);
+    if let Some((matcher, span)) = mapped {
+        let rule = translated(reader, "a machine inside has asked for this forwarding (UPnP or NAT-PMP)", matcher, span);
         push(reader, &ids, "dstnat", rule);
     }
     // Profiles and servers of RADIUS put rules into the chain of this name (help.mikrotik.com, "PPP AAA": incoming-filter, outgoing-filter).

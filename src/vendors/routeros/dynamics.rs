@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Export;
 use super::parse::Command;
+use super::tables::Item;
 use crate::model::{Direction, Match, NamePattern};
+use crate::net::Ranges;
+use crate::packets::Field;
+use crate::packets::fields::addr_type;
 use crate::source::{SourceFile, Span};
 
 /// Menus that are opened where a script may change them.
@@ -125,8 +129,26 @@ pub(super) fn made(export: &Export) -> Vec<Made> {
     out
 }
 
-/// Where UPnP or NAT-PMP is on: machines inside may have destinations translated to themselves.
-pub(super) fn mappings(export: &Export) -> Option<Span> {
-    let on = |menu| export.tables.settings(menu).filter(|s| s.on("enabled")).map(|s| s.at("enabled"));
-    on("ip upnp").or(on("ip nat-pmp"))
+/// Where UPnP or NAT-PMP is on: packets to the router's own address outside may have their destination translated to a machine inside, and the place
+/// of the setting. Both work on the interfaces that are named as external ones (help.mikrotik.com, "UPnP" and "NAT-PMP").
+pub(super) fn mappings(export: &Export) -> Option<(Match, Span)> {
+    let mut outside = Vec::new();
+    let mut span = None;
+    for (menu, interfaces) in [("ip upnp", "ip upnp interfaces"), ("ip nat-pmp", "ip nat-pmp interfaces")] {
+        let Some(settings) = export.tables.settings(menu).filter(|s| s.on("enabled")) else { continue };
+        let external = |i: &&Item| !i.disabled() && i.is("type", "external");
+        let names: Vec<&str> =
+            export.tables.items(interfaces).into_iter().filter(external).filter_map(|i| i.filled("interface")).take(256).collect();
+        if names.is_empty() && export.whole() {
+            continue;
+        }
+        span.get_or_insert(settings.at("enabled"));
+        if names.is_empty() {
+            outside.push(Match::Interface(Direction::In, NamePattern::prefix("")));
+        }
+        outside.extend(names.into_iter().map(|n| Match::Interface(Direction::In, NamePattern::exact(n))));
+    }
+    let transport = Match::Field(Field::Proto, Ranges::from_values([6, 17]));
+    let own = Match::Field(Field::DstType, Ranges::single(addr_type::LOCAL));
+    span.map(|span| (Match::all(vec![Match::any_of(outside), transport, own]), span))
 }

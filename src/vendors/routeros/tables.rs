@@ -128,7 +128,12 @@ impl Tables {
         let rules = holds_rules(&command.menu);
         let menu = self.menus.entry(command.menu.clone()).or_default();
         menu.span.get_or_insert(command.span);
-        let mut sure = !command.broken || command.verb.is_empty();
+        if command.broken && !command.verb.is_empty() {
+            // What it lost may be what makes it narrow.
+            self.unsure.entry(command.menu.clone()).or_insert(command.span);
+            return;
+        }
+        let mut sure = true;
         match command.verb.as_str() {
             "add" => {
                 let mut item = Item::new(command.span, true);
