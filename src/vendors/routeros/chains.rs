@@ -125,7 +125,7 @@ fn one_table(reader: &mut Reader<'_>, export: &Export, cx: &mut Context<'_>, fam
     for (name, hook, _) in base {
         if let Some((fast, span)) = cx.fast.clone().filter(|_| *hook == Hook::Forward && matches!(table, "filter" | "mangle")) {
             let matcher = Match::all(vec![underway(), fast]);
-            push(reader, &ids, name, Rule::implied("the connection is on the fast track", matcher, Action::Accept, span));
+            push(reader, &ids, name, Rule::implied("fast track", matcher, Action::Accept, span));
         }
         if let Some(span) = unsure {
             for rule in not_followed(reader, table, name, menu, span) {
@@ -136,15 +136,18 @@ fn one_table(reader: &mut Reader<'_>, export: &Export, cx: &mut Context<'_>, fam
             made.iter().filter(|m| (table == "filter" && *name != "output") || (table == "nat" && *name == "dstnat" && m.translates))
         {
             if table == "nat" {
-                let rule = translated(reader, made.what, made.matcher.clone(), made.span);
-                push(reader, &ids, name, rule);
+                let there = Match::Opaque(reader.device.conditions.intern(&format!("{} translate it", made.what), made.span));
+                let matcher = Match::all(vec![made.matcher.clone(), there]);
+                push(reader, &ids, name, Rule::implied(made.what, matcher, Action::Nat(somewhere(NatKind::Destination)), made.span));
             } else {
                 push(reader, &ids, name, Rule::implied(made.what, made.matcher.clone(), Action::Opaque(made.what.into()), made.span));
             }
         }
     }
     if let Some((matcher, span)) = mapped {
-        let rule = translated(reader, "a machine inside has asked for this forwarding (UPnP or NAT-PMP)", matcher, span);
+        let there = reader.device.conditions.intern("a machine inside has asked for this forwarding (UPnP or NAT-PMP)", span);
+        let matcher = Match::all(vec![matcher, Match::Opaque(there)]);
+        let rule = Rule::implied("forwarding that a machine inside asks for", matcher, Action::Nat(somewhere(NatKind::Destination)), span);
         push(reader, &ids, "dstnat", rule);
     }
     // Profiles and servers of RADIUS put rules into the chain of this name (help.mikrotik.com, "PPP AAA": incoming-filter, outgoing-filter).
@@ -210,8 +213,7 @@ fn not_followed(reader: &mut Reader<'_>, table: &str, chain: &str, menu: &str, s
     match table {
         "nat" => {
             let kind = if matches!(chain, "dstnat" | "output") { NatKind::Destination } else { NatKind::Source };
-            let t = Translation { kind, addresses: None, keep_host_bits: false, ports: None, unknown: true };
-            out.push(Rule::implied(WHAT, perhaps("translate in"), Action::Nat(t), span));
+            out.push(Rule::implied(WHAT, perhaps("translate in"), Action::Nat(somewhere(kind)), span));
             out.push(Rule::implied(WHAT, perhaps("take translations from"), Action::Accept, span));
             return out;
         }
@@ -232,11 +234,9 @@ fn not_followed(reader: &mut Reader<'_>, table: &str, chain: &str, menu: &str, s
     out
 }
 
-/// A translation of destinations that may be there, to nobody knows what.
-fn translated(reader: &mut Reader<'_>, what: &'static str, matcher: Match, span: Span) -> Rule {
-    let there = Match::Opaque(reader.device.conditions.intern(what, span));
-    let t = Translation { kind: NatKind::Destination, addresses: None, keep_host_bits: false, ports: None, unknown: true };
-    Rule::implied(what, Match::all(vec![matcher, there]), Action::Nat(t), span)
+/// A translation to nobody knows what.
+fn somewhere(kind: NatKind) -> Translation {
+    Translation { kind, addresses: None, keep_host_bits: false, ports: None, unknown: true }
 }
 
 /// One rule. Where it is not known whether an action ends the chain, two: that it does under a condition, and that it does not.
@@ -357,7 +357,7 @@ fn lower_rule(
     let mut out = vec![first];
     if let Some(condition) = further {
         let mut rule = make(Match::all(vec![matcher, condition]), Action::Accept);
-        rule.implied = Some("notrack ends the chain");
+        rule.implied = Some("end by notrack");
         out.push(rule);
     }
     out

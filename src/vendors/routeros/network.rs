@@ -75,7 +75,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
                 if *kind == "interface pppoe-client" {
                     interface.dynamic.push(Family::V6);
                 }
-                // `add-default-route` is off by default for clients, and on in the default profile of LTE.
+                // `add-default-route` is off by default for clients (the same pages), and on for LTE ("LTE", APN profiles).
                 if (client && item.on("add-default-route")) || *kind == "interface lte" {
                     let distance = item.get("default-route-distance").and_then(|d| d.parse().ok()).unwrap_or(if client { 1 } else { 2 });
                     routes.extend(learnt(name, Family::V4, "ppp", distance, item.span));
@@ -110,8 +110,8 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
             let Some(name) = item.filled("interface") else { continue };
             let i = find(&mut list, name, item.span);
             let Some(interface) = list.get_mut(i) else { continue };
-            // The prefix of a pool is not in the file.
-            if item.filled("from-pool").is_some_and(|p| p != "none") {
+            // The prefix of a pool is not in the file, nor the host's part where the MAC address makes it.
+            if item.filled("from-pool").is_some_and(|p| p != "none") || item.on("eui-64") {
                 interface.dynamic.push(family);
                 continue;
             }
@@ -125,7 +125,8 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
     for (menu, family, kind) in [("ip dhcp-client", Family::V4, "dhcp"), ("ipv6 dhcp-client", Family::V6, "dhcp")] {
         for item in t.items(menu) {
             let Some(name) = item.filled("interface") else { continue };
-            // Version 6 makes clients that are off by default (wiki.mikrotik.com, "Manual:IP/DHCP Client"), version 7 such that are on.
+            // Version 6 adds clients switched off (wiki.mikrotik.com, "Manual:IP/DHCP Client"), and version 7 exports no `disabled=no` of them. Where the
+            // version is not known, it is one that has addresses: that is the less that is claimed.
             let off = item.disabled() || (export.version.is_some_and(|v| v.0 < 7) && item.get("disabled").is_none());
             if off {
                 continue;
@@ -153,6 +154,11 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
             route(reader, item, family, &connected, &names, &mut routes);
         }
     }
+    // What comes in through a port of a bridge, or a member of a bond, arrives at the bridge, the bond, or a VLAN of theirs.
+    let mut ports: BTreeSet<&str> = BTreeSet::new();
+    ports.extend(t.items("interface bridge port").into_iter().filter(|p| !p.disabled()).filter_map(|p| p.filled("interface")));
+    ports.extend(t.items("interface bonding").into_iter().filter(|b| !b.disabled()).flat_map(|b| b.list("slaves")));
+    list.retain(|i| !ports.contains(i.name.as_str()) || !i.addresses.is_empty() || !i.dynamic.is_empty());
     if !list.is_empty() {
         reader.device.interfaces = Some(list);
     }
