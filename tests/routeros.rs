@@ -1,14 +1,10 @@
-//! RouterOS: what becomes of packets, on fixtures and on real files where they are at hand (`FWPROOF_CORPUS`, else `../shared/corpus`).
-#![allow(missing_docs, clippy::print_stderr, reason = "a test that is skipped must say so")]
+//! RouterOS: what becomes of packets, and what is read of services and tunnels.
+#![allow(missing_docs)]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use fwproof::diag::LineState;
 use fwproof::eval::walk::{Outcome, walk};
 use fwproof::eval::{Analysis, trace};
 use fwproof::model::{CryptoUse, Device, TunnelKind};
-use fwproof::source::{FileId, Limits, SourceFile};
+use fwproof::source::Limits;
 use fwproof::vendors;
 use serde_json::{Value, json};
 
@@ -19,7 +15,7 @@ fn device(text: &str) -> Device {
     vendors::format("routeros").expect("the format").read_text("r.rsc", text).1.device
 }
 
-/// `"tcp 443 wan>lan 1.2.3.4 5.6.7.8"`, `"… wan> …"` for packets to the router.
+/// `"tcp 443 wan>lan 1.2.3.4 5.6.7.8"`, `"… wan> …"` for packets to the router; a state may follow.
 fn packet(text: &str) -> Value {
     let w: Vec<&str> = text.split_whitespace().collect();
     let (iif, oif) = w[2].split_once('>').expect("interfaces");
@@ -30,7 +26,18 @@ fn packet(text: &str) -> Value {
     if let Ok(port) = w[1].parse::<u16>() {
         p["dport"] = port.into();
     }
+    if let Some(state) = w.get(5) {
+        p["ct"] = (*state).into();
+    }
     p
+}
+
+/// An export of a router with two interfaces and these further lines.
+fn router(lines: &str) -> Device {
+    let start = "# 2025-03-04 08:15:00 by RouterOS 7.14.3\n/interface ethernet\nset [ find default-name=ether1 ] name=wan\n\
+                 set [ find default-name=ether2 ] name=lan\n/ip address\nadd address=203.0.113.2/24 interface=wan\n\
+                 add address=10.1.0.1/16 interface=lan\n";
+    device(&format!("{start}{lines}"))
 }
 
 fn all(device: &Device, expected: &[(&str, Outcome)]) {
@@ -175,47 +182,259 @@ fn tunnels_offer_all_that_they_offer() {
     assert!(d.tunnels[0].crypto.iter().any(|c| c.name == "BF-CBC"));
 }
 
-fn corpus() -> Option<PathBuf> {
-    let given = std::env::var_os("FWPROOF_CORPUS").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|p| p.join("shared/corpus"));
-    given.or(beside).map(|p| p.join("routeros")).filter(|p| p.is_dir())
+#[test]
+fn connections_on_the_fast_track_pass_by_the_filter_and_new_ones_do_not() {
+    let d = router(
+        "/ip firewall filter\nadd action=drop chain=forward dst-address=10.1.0.9\n\
+         add action=fasttrack-connection chain=forward connection-state=established,related\n\
+         add action=accept chain=forward connection-state=established,related\nadd action=drop chain=forward in-interface=wan\n\
+         /ip firewall raw\nadd action=drop chain=prerouting src-address=198.51.100.0/24\n\
+         add action=drop chain=prerouting protocol=tcp tcp-flags=!syn,!ack,!fin,!rst\n",
+    );
+    all(
+        &d,
+        &[
+            ("tcp 443 wan>lan 192.0.2.9 10.1.0.9", Drop),
+            ("tcp 443 wan>lan 192.0.2.9 10.1.0.9 established", Unknown),
+            ("icmp - wan>lan 192.0.2.9 10.1.0.9 established", Drop),
+            ("tcp 443 wan>lan 192.0.2.9 10.1.0.8 established", Accept),
+            ("tcp 443 wan>lan 192.0.2.9 10.1.0.8", Drop),
+            // Of such a connection, raw lets nothing be seen.
+            ("tcp 443 wan>lan 198.51.100.7 10.1.0.8 established", Drop),
+            ("tcp 443 wan> 192.0.2.9 203.0.113.2 established", Accept),
+        ],
+    );
 }
 
-fn files(dir: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files(&path, out);
-        } else {
-            out.push(path);
-        }
+#[test]
+fn what_rules_put_on_a_list_is_asked_anew_by_each() {
+    let d = router(
+        "/ip firewall address-list\nadd address=192.0.2.1 list=knocked\n/ip firewall filter\n\
+         add action=drop chain=input src-address-list=knocked dst-port=23 protocol=tcp\n\
+         add action=add-src-to-address-list address-list=knocked address-list-timeout=1m chain=input dst-port=23 protocol=tcp\n\
+         add action=accept chain=input src-address-list=knocked\nadd action=drop chain=input\n",
+    );
+    all(
+        &d,
+        &[
+            ("tcp 23 wan> 192.0.2.1 203.0.113.2", Drop),
+            // Not on it at the first rule, and on it at the third.
+            ("tcp 23 wan> 192.0.2.2 203.0.113.2", Unknown),
+            ("tcp 22 wan> 192.0.2.1 203.0.113.2", Accept),
+            ("tcp 22 wan> 192.0.2.2 203.0.113.2", Unknown),
+        ],
+    );
+}
+
+#[test]
+fn lists_of_names_and_of_what_comes_and_goes_are_open() {
+    let d = router(
+        "/interface list\nadd name=VPN\nadd include=dynamic name=OUT\n/interface list member\nadd interface=wan list=OUT\n\
+         /ppp profile\nadd interface-list=VPN name=users\n/ip firewall address-list\nadd address=updates.example.org list=sites\n\
+         /ip firewall filter\nadd action=accept chain=input dst-port=22 in-interface-list=VPN protocol=tcp\n\
+         add action=accept chain=input dst-port=23 in-interface-list=OUT protocol=tcp\n\
+         add action=accept chain=input dst-port=24 in-interface-list=static protocol=tcp\n\
+         add action=accept chain=input dst-port=25 in-interface-list=none protocol=tcp\n\
+         add action=accept chain=input dst-port=26 in-interface-list=!none protocol=tcp\n\
+         add action=accept chain=input dst-port=27 protocol=tcp src-address-list=sites\n\
+         add action=accept chain=input dst-port=28 in-interface-list=*2000015 protocol=tcp\n\
+         add action=accept chain=input dst-port=29 in-interface=*F00012 protocol=tcp\nadd action=drop chain=input\n",
+    );
+    all(
+        &d,
+        &[
+            ("tcp 22 wan> 192.0.2.9 203.0.113.2", Drop),
+            ("tcp 22 l2tp-ann> 192.0.2.9 203.0.113.2", Unknown),
+            ("tcp 23 wan> 192.0.2.9 203.0.113.2", Accept),
+            ("tcp 23 lan> 192.0.2.9 203.0.113.2", Drop),
+            ("tcp 23 l2tp-ann> 192.0.2.9 203.0.113.2", Unknown),
+            ("tcp 24 lan> 192.0.2.9 203.0.113.2", Accept),
+            ("tcp 24 l2tp-ann> 192.0.2.9 203.0.113.2", Unknown),
+            ("tcp 25 lan> 192.0.2.9 203.0.113.2", Drop),
+            ("tcp 26 lan> 192.0.2.9 203.0.113.2", Accept),
+            ("tcp 27 lan> 192.0.2.9 203.0.113.2", Unknown),
+            ("tcp 28 lan> 192.0.2.9 203.0.113.2", Unknown),
+            ("tcp 29 lan> 192.0.2.9 203.0.113.2", Unknown),
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_in_the_header_may_or_may_not_hold() {
+    for matcher in [
+        "limit=10,5:packet",
+        "dst-limit=10,5,dst-address",
+        "connection-limit=10,32",
+        "random=50",
+        "nth=2,1",
+        "psd=21,3s,3,1",
+        "layer7-protocol=web",
+        "content=secret",
+        "tls-host=*.example.org",
+        "time=8h-17h,mon",
+        "hotspot=auth",
+        "in-bridge-port=ether5",
+        "ipv4-options=any",
+        "routing-mark=second",
+        "per-connection-classifier=src-address:2/0",
+        "tcp-mss=0-500",
+        "src-mac-address=nonsense",
+        "protocol=ipip",
+        "dst-port=80",
+        "something-new=1",
+    ] {
+        let d = router(&format!("/ip firewall filter\nadd action=drop chain=forward {matcher}\n"));
+        all(&d, &[("tcp 443 wan>lan 192.0.2.9 10.1.0.9", Unknown)]);
+    }
+    // Two limits are two: what passes the first may not pass the second.
+    let two = router("/ip firewall filter\nadd chain=forward limit=1,1:packet\nadd action=drop chain=forward limit=!1,1:packet\n");
+    all(&two, &[("tcp 443 wan>lan 192.0.2.9 10.1.0.9", Unknown)]);
+    let one = router(
+        "/ip firewall filter\nadd chain=forward time=1h-2h\nadd action=drop chain=forward time=!1h-2h\nadd action=drop chain=forward\n",
+    );
+    all(&one, &[("tcp 443 wan>lan 192.0.2.9 10.1.0.9", Unknown)]);
+}
+
+#[test]
+fn scripts_leave_open_what_they_may_change() {
+    let policy = "/ip firewall address-list\nadd address=192.0.2.0/24 list=bad\n/ip firewall filter\nadd action=drop chain=forward src-address-list=bad\n\
+                  /ip firewall raw\nadd action=drop chain=prerouting src-address=198.51.100.0/24\n\
+                  /ip firewall nat\nadd action=dst-nat chain=dstnat dst-port=80 protocol=tcp to-addresses=10.1.0.80\n\
+                  /ipv6 firewall filter\nadd action=drop chain=forward\n";
+    let (bad, other, raw) =
+        ("tcp 443 wan>lan 192.0.2.9 10.1.0.9", "tcp 443 wan>lan 203.0.113.9 10.1.0.9", "tcp 443 wan>lan 198.51.100.9 10.1.0.9");
+    let six = "tcp 443 wan>lan 2001:db8::1 2001:db8::2";
+    all(&router(policy), &[(bad, Drop), (other, Accept), (raw, Drop), (six, Drop)]);
+    // A filter that drops whatever was translated shows whether translation is open.
+    let translated = format!("{policy}/ip firewall filter\nadd action=drop chain=forward connection-nat-state=dstnat\n");
+    for (script, expected) in [
+        (":foreach i in=[/ip firewall filter find] do={\n /ip firewall filter disable $i\n}", [Unknown, Unknown, Drop, Drop]),
+        ("/system script\nadd name=x source=\"/ip firewall raw remove [find]\"", [Drop, Accept, Unknown, Drop]),
+        ("/system scheduler\nadd name=x on-event=\"/ip/firewall/address-list add list=bad address=\\$a\"", [Drop, Unknown, Drop, Drop]),
+        ("/tool netwatch\nadd host=9.9.9.9 down-script=\"/ipv6 firewall filter disable 0\"", [Drop, Accept, Drop, Unknown]),
+        (":local x 1\n:put \"done\"", [Drop, Accept, Drop, Drop]),
+        ("/import file-name=more.rsc", [Unknown, Unknown, Unknown, Unknown]),
+        ("/system script run more", [Unknown, Unknown, Unknown, Unknown]),
+    ] {
+        let d = router(&format!("{policy}/ip service\n{script}\n"));
+        let packets = [bad, other, raw, six];
+        all(&d, &packets.into_iter().zip(expected).collect::<Vec<_>>());
+    }
+    let nat = "/system script\nadd name=x source=\"/ip firewall nat enable [find]\"\n";
+    all(&router(&translated), &[(other, Accept)]);
+    all(&router(&format!("{translated}{nat}")), &[(other, Unknown)]);
+}
+
+#[test]
+fn rules_that_the_router_makes_are_open() {
+    let closed =
+        "/ip firewall filter\nadd action=drop chain=forward connection-nat-state=!dstnat in-interface=wan\nadd action=drop chain=input\n";
+    let forwarded = "tcp 443 wan>lan 192.0.2.9 203.0.113.2";
+    all(&router(closed), &[(forwarded, Drop)]);
+    let upnp = "/ip upnp\nset enabled=yes\n/ip upnp interfaces\nadd interface=wan type=external\nadd interface=lan type=internal\n";
+    all(&router(&format!("{closed}{upnp}")), &[(forwarded, Unknown), ("tcp 443 wan>lan 192.0.2.9 10.1.0.7", Drop)]);
+    // Without an interface outside, it maps nothing.
+    all(&router(&format!("{closed}/ip upnp\nset enabled=yes\n")), &[(forwarded, Drop)]);
+    let hotspot = "/ip hotspot\nadd disabled=no interface=lan name=guests\n";
+    all(&router(&format!("{closed}{hotspot}")), &[("tcp 80 lan> 10.1.0.9 10.1.0.1", Unknown), ("tcp 80 wan> 192.0.2.9 203.0.113.2", Drop)]);
+    let kids = "/ip kid-control\nadd mon=8h-20h name=ann\n";
+    all(&router(&format!("{closed}{kids}")), &[("tcp 80 lan>wan 10.1.0.9 192.0.2.9", Unknown)]);
+    let ppp = "/ip firewall filter\nadd action=jump chain=forward jump-target=ppp\nadd action=drop chain=forward\n";
+    all(&router(ppp), &[("tcp 80 lan>wan 10.1.0.9 192.0.2.9", Unknown)]);
+    let frames = "/interface bridge\nadd name=lan\n/interface bridge filter\nadd action=drop chain=input in-bridge=lan\nadd action=drop chain=output\n";
+    all(
+        &router(frames),
+        &[
+            ("tcp 80 lan>wan 10.1.0.9 192.0.2.9", Unknown),
+            ("tcp 80 wan> 192.0.2.9 203.0.113.2", Accept),
+            ("tcp 80 wan>lan 192.0.2.9 10.1.0.9", Unknown),
+        ],
+    );
+    let switch = "/interface ethernet switch rule\nadd dst-port=80 new-dst-ports=\"\" ports=ether1 switch=switch1\n";
+    all(&router(switch), &[("tcp 80 wan> 192.0.2.9 203.0.113.2", Unknown)]);
+}
+
+#[test]
+fn numbers_and_selectors_choose_rules_or_leave_the_table_open() {
+    let rules = "/ip firewall filter\nadd action=drop chain=forward comment=\"a b\" dst-port=80 protocol=tcp\nadd chain=forward\n";
+    let web = "tcp 80 wan>lan 192.0.2.9 10.1.0.9";
+    for (command, expected) in [
+        ("set 0 disabled=yes", Unknown),
+        ("remove 0", Unknown),
+        ("disable numbers=0", Unknown),
+        ("set [find comment=\"a b\"] disabled=yes", Accept),
+        ("set [ find where comment=\"a b\" and chain=forward ] action=accept", Accept),
+        ("set [find disabled=no chain=forward] disabled=yes", Accept),
+        ("set [find action=accept] action=reject", Drop),
+        ("set [find comment=other] disabled=yes", Drop),
+        ("set [find log-prefix=yes] disabled=yes", Unknown),
+        ("set [find comment~\"a\"] disabled=yes", Unknown),
+        ("set [find comment=\"a b\" or chain=input] disabled=yes", Unknown),
+        ("add action=accept chain=forward place-before=0", Unknown),
+        ("add action=accept chain=forward comment=\"not closed", Unknown),
+    ] {
+        all(&router(&format!("{rules}{command}\n")), &[(web, expected)]);
+    }
+    // A part of an export does not show the rule that is meant.
+    let part = device("/ip firewall filter\nadd action=drop chain=forward\nset [find comment=other] action=accept\n");
+    all(&part, &[(web, Unknown)]);
+}
+
+#[test]
+fn a_part_of_an_export_says_nothing_of_what_it_leaves_out() {
+    let header = "# 2025-03-04 08:15:00 by RouterOS 7.14.3\n";
+    let rules = "/ip firewall filter\nadd chain=input ipsec-policy=in,ipsec\nadd action=drop chain=input\n";
+    let d = device(&format!("{header}{rules}"));
+    assert!(!d.exhaustive && !d.management.exhaustive && d.management.services.is_empty() && d.management.log_hosts.is_none());
+    all(&d, &[("tcp 22 wan> 192.0.2.9 203.0.113.2", Unknown)]);
+    let whole = router(rules);
+    assert!(whole.exhaustive && whole.management.exhaustive);
+    all(&whole, &[("tcp 22 wan> 192.0.2.9 203.0.113.2", Drop)]);
+    // Version 6 speaks IPv6 only with a package.
+    assert!(!device(VERBOSE).exhaustive);
+    let broken =
+        device(&format!("{header}/interface bridge\nadd name=b\n/ip address\nadd address=10.0.0.1/8 interface=b\n{rules}#interrupted\n"));
+    assert!(!broken.exhaustive);
+    let failed = router(&format!("{rules}#error exporting /ip/firewall/filter\n"));
+    all(&failed, &[("tcp 22 wan> 192.0.2.9 203.0.113.2", Unknown)]);
+}
+
+#[test]
+fn one_text_may_be_written_in_several_ways() {
+    let plain =
+        "/ip firewall filter\nadd action=accept chain=input dst-port=22 protocol=tcp src-address=10.1.0.7\nadd action=drop chain=input\n";
+    for text in [
+        plain.to_owned(),
+        plain.replace('\n', "\r\n"),
+        "/ip/firewall/filter\nadd action=accept chain=input dst-port=\\\n    22 protocol=tcp src-address=\"10.1.\\\n    0.7\"\nadd action=drop chain=input\n".into(),
+        "/ip firewall filter add action=accept chain=input dst-port=22 protocol=tcp src-address=10.1.0.7\n/ip firewall filter add action=drop chain=input\n".into(),
+        "/ip firewall\nfilter add action=accept chain=input dst-port=22 protocol=6 src-address=10.1.0.7; filter add action=drop chain=input\n".into(),
+        "/ip firewall {\n  filter add chain=input dst-port=22 protocol=tcp src-address=10.1.0.7/32\n  filter add action=drop chain=input\n}\n".into(),
+        "/ip\nfirewall filter\nadd chain=input dst-port=22 protocol=tcp src-address=10.1.0.7 !dst-address disabled=no\n..\nfilter add chain=input action=drop\n".into(),
+    ] {
+        let d = router(&text);
+        all(&d, &[("tcp 22 lan> 10.1.0.7 10.1.0.1", Accept), ("tcp 22 lan> 10.1.0.8 10.1.0.1", Drop), ("tcp 23 lan> 10.1.0.7 10.1.0.1", Drop)]);
     }
 }
 
 #[test]
-fn real_files_are_detected_and_known_line_by_line() {
-    let Some(corpus) = corpus() else {
-        eprintln!("skipped: no corpus of RouterOS");
-        return;
-    };
-    let mut found = Vec::new();
-    files(&corpus, &mut found);
-    found.sort();
-    let mut states: BTreeMap<LineState, usize> = BTreeMap::new();
-    let mut rules = 0;
-    for (i, path) in found.iter().enumerate() {
-        let bytes = std::fs::read(path).expect("a file");
-        let file = SourceFile::new(FileId(i as u32), path.display().to_string(), &bytes);
-        let detected = vendors::detect(&file);
-        assert_eq!(detected.iter().map(|d| d.0.id).collect::<Vec<_>>(), ["routeros"], "{}", path.display());
-        let reading = vendors::format("routeros").expect("the format").read_file(&file);
-        if std::env::var_os("FWPROOF_NOTES").is_some() {
-            reading.notes.iter().for_each(|n| eprintln!("{}:{}: {}", path.display(), file.place(n.span.start).line, n.text));
-        }
-        reading.lines.values().flatten().for_each(|s| *states.entry(*s).or_default() += 1);
-        rules += reading.device.chains.iter().map(|c| c.rules.len()).sum::<usize>();
-    }
-    eprintln!("routeros: {} files, {states:?}, {rules} rules", found.len());
-    let total: usize = states.values().sum();
-    assert!(states.get(&LineState::Unrecognised).copied().unwrap_or(0) * 200 <= total);
+fn forwarding_that_is_off_lets_nothing_through() {
+    all(&router("/ip settings\nset ip-forward=no rp-filter=strict\n"), &[("tcp 22 wan>lan 192.0.2.9 10.1.0.9", Drop)]);
+    let d = router("/ip settings\nset rp-filter=strict\n/ipv6 settings\nset forward=no\n");
+    all(&d, &[("tcp 22 wan>lan 192.0.2.9 10.1.0.9", Accept), ("tcp 22 wan>lan 2001:db8::1 2001:db8::2", Drop)]);
+    assert_eq!(d.setting("net.ipv4.conf.all.rp_filter"), Some("1"));
+    // Without tracking, no state is known.
+    let stateless =
+        "/ip firewall connection tracking\nset enabled=no\n/ip firewall filter\nadd action=drop chain=forward connection-state=new\n";
+    all(&router(stateless), &[("tcp 22 wan>lan 192.0.2.9 10.1.0.9", Unknown)]);
+}
+
+#[test]
+fn ports_of_bridges_are_no_interfaces_of_their_own() {
+    let d = router(
+        "/interface bridge\nadd name=br\n/interface bridge port\nadd bridge=br interface=ether5\n/interface ethernet\nset [ find default-name=ether5 ] comment=desk\n\
+                    /ip firewall filter\nadd action=drop chain=input in-interface=ether5\n",
+    );
+    assert!(d.interfaces.iter().flatten().all(|i| i.name != "ether5"));
+    all(&d, &[("tcp 22 br> 10.1.0.7 10.1.0.1", Unknown)]);
 }

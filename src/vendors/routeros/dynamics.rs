@@ -1,6 +1,6 @@
 //! What changes while the router runs: by its scripts, and by services that make rules of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Export;
 use super::parse::Command;
@@ -82,16 +82,16 @@ fn insert(out: &mut BTreeMap<String, Span>, menu: &str, span: Span) {
 
 /// Notes the menus that a script may change: those of which it has all words, the menu that it stands in counted.
 fn opens(script: &str, inside: &str, span: Span, out: &mut BTreeMap<String, Span>) {
-    let changes = ["add", "set", "remove", "disable", "enable", "move", "reset"].iter().any(|v| script.contains(v));
-    let runs = ["execute", ":parse", "import"].iter().any(|v| script.contains(v));
+    let words: BTreeSet<&str> = script.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | ':')).collect();
+    let any = |list: &[&str]| list.iter().any(|w| words.contains(w));
+    let changes = any(&["add", "set", "remove", "disable", "enable", "move", "unset", "reset"]);
+    let runs = any(&["execute", ":execute", "parse", ":parse", "import", "/import"]);
     if !changes && !runs {
         return;
     }
     for menu in OPENED {
-        let named = menu.split(' ').all(|w| script.contains(w) || inside.split(' ').any(|i| i == w));
-        // A script that only sets variables says nothing of the menu that it happens to stand in.
-        let touches = named && (menu.split(' ').any(|w| script.contains(w)) || script.contains("find") || script.contains("do="));
-        if touches || runs {
+        let named = menu.split(' ').all(|w| words.contains(w) || inside.split(' ').any(|i| i == w));
+        if named || runs {
             insert(out, menu, span);
         }
     }

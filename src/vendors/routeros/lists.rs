@@ -245,7 +245,8 @@ fn resolve(
     match name {
         "all" => return Members { all: true, ..Members::default() },
         "none" => return Members::default(),
-        "dynamic" | "static" => return Members { open: true, ..Members::default() },
+        "dynamic" => return Members { coming: true, ..Members::default() },
+        "static" => return Members { open: true, ..Members::default() },
         _ => {}
     }
     if depth > DEPTH || *budget == 0 {

@@ -258,7 +258,7 @@ fn route(reader: &mut Reader<'_>, item: &Item, family: Family, connected: &Conne
     }
 }
 
-/// Settings that checks may ask for, by the name of their menu: `ip ssh strong-crypto`.
+/// Settings that checks may ask for, by the name of their menu (`ip ssh strong-crypto`); the reverse-path filter also by its name in Linux.
 fn host_settings(reader: &mut Reader<'_>, export: &Export) {
     for menu in ["ip ssh", "ip dns", "ip cloud", "ip socks", "ip proxy", "ip settings", "ipv6 settings"] {
         let Some(settings) = export.tables.settings(menu) else { continue };
@@ -266,4 +266,12 @@ fn host_settings(reader: &mut Reader<'_>, export: &Export) {
             reader.device.settings.push(HostSetting { name: format!("{menu} {name}"), value: value.text.clone(), span: value.span });
         }
     }
+    let Some(filter) = export.tables.settings("ip settings").and_then(|s| s.value("rp-filter")) else { return };
+    // RFC 3704, by the same words in "IP Settings" and in ip-sysctl.rst.
+    let value = match filter.text.as_str() {
+        "strict" => "1",
+        "loose" => "2",
+        _ => "0",
+    };
+    reader.device.settings.push(HostSetting { name: "net.ipv4.conf.all.rp_filter".into(), value: value.into(), span: filter.span });
 }

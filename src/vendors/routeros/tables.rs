@@ -94,7 +94,8 @@ pub(super) struct Tables {
 
 /// Menus whose items are rules: the device comes with none, and a number is the place of one.
 pub(super) fn holds_rules(menu: &str) -> bool {
-    menu.starts_with("ip firewall ") || menu.starts_with("ipv6 firewall ") || menu == "interface bridge filter"
+    let table = menu.strip_prefix("ip firewall ").or(menu.strip_prefix("ipv6 firewall "));
+    menu == "interface bridge filter" || table.is_some_and(|t| ["address-list", "filter", "mangle", "nat", "raw"].contains(&t))
 }
 
 #[derive(Default)]
