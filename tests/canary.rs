@@ -206,7 +206,6 @@ fn fixtures(root: &Path, m: &mut Marks) {
     write(
         root,
         "branch-fgt/fgt.conf",
-        "branch-ros/router.rsc",
         &format!(
             "#config-version=FGT60F-7.2.4-FW-build1396-230131:opmode=0:vdom=0:user=admin\n# psk: {}\nconfig system admin\n    edit \"admin\"\n        set password ENC {}\n    next\nend\n\
              config system interface\n    edit \"wan1\"\n        set mode pppoe\n        set username \"u\"\n        set password ENC {}\n        set allowaccess snmp telnet\n    next\nend\n\
@@ -284,7 +283,11 @@ fn fixtures(root: &Path, m: &mut Marks) {
         &format!(
             "# 2025-03-04 08:15:00 by RouterOS 7.14.3\n/interface wireguard\nadd name=wg0 private-key=\\\n    \"{}\"\n/interface l2tp-server server\nset enabled=yes ipsec-secret={} use-ipsec=yes\n\
              /ip ipsec identity\nadd peer=p secret=\"two words {}\"\n/ppp secret\nadd name=ann password={}\n/snmp community\nadd name={}\n/snmp\nset enabled=yes trap-community={}\n\
-             /user\nadd name=ann group=full password={}\n/radius\nadd address=10.0.0.9 secret={} service=ppp\n/ip firewall filter\nadd chain=input action=drop password={}\n",
+             /user\nadd name=ann group=full password={}\n/radius\nadd address=10.0.0.9 secret={} service=ppp\n/ip firewall filter\nadd chain=input action=drop password={}\n\
+             /interface wifi security\nadd name=w passphrase=\"{}\"\n/interface pppoe-client\nadd name=p user=u password=\\\n    {}\n\
+             /system script\nadd name=s source=\"/tool fetch user=u password={} url=x\\r\\\n    \\n/ppp secret add password=\\\"{}\\\"\"\n\
+             /tool fetch url=x password={}\n:local password \"{}\"\n:if (true) do={{ /ppp secret set 0 password={} }}\n\
+             /ip ipsec identity\nset [ find secret={} ] disabled=yes\nadd peer=p secret={} comment=\"not closed\n",
             m.key("ros wireguard"),
             m.word("ros l2tp"),
             m.word("ros identity"),
@@ -294,6 +297,15 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("ros user"),
             m.word("ros radius"),
             m.word("ros rule"),
+            m.word("ros wifi"),
+            m.word("ros pppoe"),
+            m.word("ros script"),
+            m.word("ros script quoted"),
+            m.word("ros fetch"),
+            m.word("ros local"),
+            m.word("ros block"),
+            m.word("ros selector"),
+            m.word("ros broken"),
         ),
     );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));

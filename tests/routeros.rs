@@ -309,8 +309,8 @@ fn scripts_leave_open_what_they_may_change() {
     let translated = format!("{policy}/ip firewall filter\nadd action=drop chain=forward connection-nat-state=dstnat\n");
     for (script, expected) in [
         (":foreach i in=[/ip firewall filter find] do={\n /ip firewall filter disable $i\n}", [Unknown, Unknown, Drop, Drop]),
-        ("/system script\nadd name=x source=\"/ip firewall raw remove [find]\"", [Drop, Accept, Unknown, Drop]),
-        ("/system scheduler\nadd name=x on-event=\"/ip/firewall/address-list add list=bad address=\\$a\"", [Drop, Unknown, Drop, Drop]),
+        ("/system script\nadd name=x source=\"/ip firewall raw remove [find]\"", [Drop, Unknown, Unknown, Drop]),
+        ("/system scheduler\nadd name=x on-event=\"/ip/firewall/address-list add list=bad address=\\$a\"", [Unknown, Unknown, Drop, Drop]),
         ("/tool netwatch\nadd host=9.9.9.9 down-script=\"/ipv6 firewall filter disable 0\"", [Drop, Accept, Drop, Unknown]),
         (":local x 1\n:put \"done\"", [Drop, Accept, Drop, Drop]),
         ("/import file-name=more.rsc", [Unknown, Unknown, Unknown, Unknown]),

@@ -29,8 +29,11 @@ fn bridges(reader: &mut Reader<'_>, export: &Export) {
     };
     let items: Vec<&Item> = export.tables.items("interface bridge filter").into_iter().filter(may_drop).collect();
     let open = export.tables.open("interface bridge filter");
-    let every: Vec<NamePattern> =
-        export.tables.items("interface bridge").iter().filter_map(|b| b.filled("name")).take(EACH).map(NamePattern::exact).collect();
+    let mut every: Vec<NamePattern> =
+        export.tables.items("interface bridge").iter().filter_map(|b| b.filled("name")).map(NamePattern::exact).collect();
+    if every.len() > EACH || !export.whole() {
+        every = vec![NamePattern::prefix("")];
+    }
     for (direction, hook, chain, property, name) in [
         (Direction::In, Hook::Prerouting, "input", "in-bridge", "bridge filter, input"),
         (Direction::Out, Hook::Postrouting, "output", "out-bridge", "bridge filter, output"),

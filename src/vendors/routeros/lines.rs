@@ -173,6 +173,7 @@ pub(super) fn is_menu(text: &str) -> bool {
 pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Export) {
     let mut said: BTreeSet<&str> = BTreeSet::new();
     let mut script_said = false;
+    let mut broken: BTreeSet<Span> = BTreeSet::new();
     for command in commands {
         secrets(reader, command);
         if command.script {
@@ -191,6 +192,7 @@ pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Expor
         if command.broken {
             let text = "this command cannot be read: a quote or bracket is not closed, or it is no command of RouterOS";
             reader.note(command.span, LineState::Unrecognised, text);
+            broken.insert(command.span);
             continue;
         }
         let menu = command.menu.as_str();
@@ -224,7 +226,9 @@ pub(super) fn mark(reader: &mut Reader<'_>, commands: &[Command], export: &Expor
     for (menu, span) in &export.tables.unsure {
         let text = "which items this command changes cannot be told from the file: what it makes of its menu is not known";
         // What becomes of these menus is a condition.
-        if holds_rules(menu) || menu.starts_with("interface list") {
+        if broken.contains(span) {
+            reader.incomplete(*span, LineState::Unrecognised, "without this command, what its menu holds is not known");
+        } else if holds_rules(menu) || menu.starts_with("interface list") {
             reader.note(*span, LineState::Unsupported, text);
         } else if LOWERED.contains(&menu.as_str()) {
             reader.incomplete(*span, LineState::Unsupported, text);

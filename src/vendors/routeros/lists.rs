@@ -180,6 +180,12 @@ impl Lists {
             )
         };
         // Those that come and go, and those that do not.
+        if matches!(list, "dynamic" | "static") {
+            if self.known.len() > *budget {
+                return opaque(reader);
+            }
+            *budget -= self.known.len();
+        }
         match list {
             "dynamic" => return Match::all(vec![others(&self.known), opaque(reader)]),
             "static" => {

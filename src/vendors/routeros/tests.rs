@@ -63,6 +63,15 @@ fn lists_in_lists_without_end_are_bounded() {
     read(&format!("/ip firewall filter\nadd chain=input {}", "[".repeat(100_000)));
     read(&"{\n".repeat(20_000));
     read(&format!("/ip firewall filter\n{}", "add action=jump chain=a jump-target=a\n".repeat(1000)));
+    // What is opened and never closed is not looked through from each opening.
+    for line in ["{ \"\n", "[\n", "( {\n", "/ip firewall {\n", "add x=\"\n", ":if ($a) do={\n", "}\n", "set [ find\n", "\\\n"] {
+        read(&format!("{}\nadd chain=input \"", line.repeat(20_000)));
+    }
+    let many: String = (0..3000).map(|i| format!("add list=l{i} address=10.0.0.{}\n", i % 256)).collect();
+    let used: String = (0..3000)
+        .map(|i| format!("add chain=input src-address-list=l{i} in-interface-list=static\nset [find list=x] disabled=yes\n"))
+        .collect();
+    read(&format!("/ip firewall address-list\n{many}/ip firewall filter\n{used}"));
 }
 
 #[test]
