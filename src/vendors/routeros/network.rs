@@ -122,13 +122,18 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
             }
         }
     }
+    // What comes in through a port of a bridge, or a member of a bond, arrives at the bridge, the bond, or a VLAN of theirs.
+    let mut ports: BTreeSet<&str> = BTreeSet::new();
+    ports.extend(t.items("interface bridge port").into_iter().filter(|p| !p.disabled()).filter_map(|p| p.filled("interface")));
+    ports.extend(t.items("interface bonding").into_iter().filter(|b| !b.disabled()).flat_map(|b| b.list("slaves")));
     for (menu, family, kind) in [("ip dhcp-client", Family::V4, "dhcp"), ("ipv6 dhcp-client", Family::V6, "dhcp")] {
         for item in t.items(menu) {
             let Some(name) = item.filled("interface") else { continue };
             // Version 6 adds clients switched off (wiki.mikrotik.com, "Manual:IP/DHCP Client"), and version 7 exports no `disabled=no` of them. Where the
             // version is not known, it is one that has addresses: that is the less that is claimed.
             let off = item.disabled() || (export.version.is_some_and(|v| v.0 < 7) && item.get("disabled").is_none());
-            if off {
+            // The router says of a client on a port that it cannot run there.
+            if off || ports.contains(name) {
                 continue;
             }
             let i = find(&mut list, name, item.span);
@@ -154,10 +159,6 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
             route(reader, item, family, &connected, &names, &mut routes);
         }
     }
-    // What comes in through a port of a bridge, or a member of a bond, arrives at the bridge, the bond, or a VLAN of theirs.
-    let mut ports: BTreeSet<&str> = BTreeSet::new();
-    ports.extend(t.items("interface bridge port").into_iter().filter(|p| !p.disabled()).filter_map(|p| p.filled("interface")));
-    ports.extend(t.items("interface bonding").into_iter().filter(|b| !b.disabled()).flat_map(|b| b.list("slaves")));
     list.retain(|i| !ports.contains(i.name.as_str()) || !i.addresses.is_empty() || !i.dynamic.is_empty());
     if !list.is_empty() {
         reader.device.interfaces = Some(list);

@@ -175,7 +175,12 @@ impl Parser<'_> {
             command.span = self.span(start, self.i);
             return Some(command);
         }
-        if matches!(self.peek(), Some(b':' | b'{' | b'}' | b'$' | b'(' | b'[' | b')' | b']')) {
+        // Words of the scripting language may stand without their colon.
+        let (word, end) = self.bare_word();
+        let language = ["if", "foreach", "for", "while", "do", "local", "global"].contains(&word.as_str());
+        if (language && matches!(self.at(end), Some(b' ' | b'\t' | b'=')))
+            || matches!(self.peek(), Some(b':' | b'{' | b'}' | b'$' | b'(' | b'[' | b')' | b']'))
+        {
             command.script = true;
             command.menu = self.menu.join(" ");
             self.script(&mut command);
@@ -431,8 +436,7 @@ impl Parser<'_> {
         };
         let mut value = Vec::new();
         let mut inner = None;
-        loop {
-            let Some(c) = self.peek() else { break };
+        while let Some(c) = self.peek() {
             match c {
                 b' ' | b'\t' | b'\n' | b'\r' | b';' => break,
                 b'"' => {

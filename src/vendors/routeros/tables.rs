@@ -232,10 +232,10 @@ impl Menu {
         if let [(key, value)] = conditions.as_slice()
             && KEYS.contains(&key.as_str())
         {
-            if let Some(i) = self.by_key.get(&(key.clone(), value.clone())) {
-                if self.items.get(*i).is_some_and(Option::is_some) {
-                    return Some(vec![*i]);
-                }
+            if let Some(i) = self.by_key.get(&(key.clone(), value.clone()))
+                && self.items.get(*i).is_some_and(Option::is_some)
+            {
+                return Some(vec![*i]);
             }
             // A number names the items in their order, or as they were printed last. An export writes with it only the items that the device
             // came with, before those that were added.

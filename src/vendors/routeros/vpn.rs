@@ -171,7 +171,7 @@ fn phase2(out: &mut Vec<CryptoOffer>, proposal: Option<&Item>, at: Span) {
     offers(out, layer, CryptoUse::KeyExchange, value("pfs-group"), &["modp1024"], at, group);
 }
 
-fn by_name<'a>(items: Vec<&'a Item>) -> HashMap<&'a str, &'a Item> {
+fn by_name(items: Vec<&Item>) -> HashMap<&str, &Item> {
     let mut out = HashMap::new();
     for item in items {
         if item.is("default", "yes") {
