@@ -438,3 +438,57 @@ fn ports_of_bridges_are_no_interfaces_of_their_own() {
     assert!(d.interfaces.iter().flatten().all(|i| i.name != "ether5"));
     all(&d, &[("tcp 22 br> 10.1.0.7 10.1.0.1", Unknown)]);
 }
+
+#[test]
+fn defaults_of_ipsec_depend_on_the_version() {
+    let peer = "/interface bridge\nadd name=b\n/ip ipsec peer\nadd address=198.51.100.7/32 name=p\n/ip ipsec identity\nadd peer=p\n";
+    let offers = |version: &str| -> Vec<(String, bool)> {
+        let d = device(&format!("# 2025-03-04 08:15:00 by RouterOS {version}\n{peer}"));
+        let ciphers = d.tunnels[0].crypto.iter().filter(|c| c.usage == CryptoUse::Cipher && c.default);
+        ciphers.map(|c| (c.name.clone(), c.perhaps)).collect()
+    };
+    let with = |perhaps| {
+        let data = ["AES-256-CBC", "AES-192-CBC", "AES-128-CBC"].map(|c| (c.to_owned(), false));
+        [vec![("AES-128-CBC".to_owned(), false), ("3DES-CBC".to_owned(), perhaps)], data.to_vec()].concat()
+    };
+    assert_eq!(offers("6.49.10"), with(false));
+    assert_eq!(offers("7.18.2"), with(false));
+    assert_eq!(offers("7.20"), with(true));
+    // What a peer may ask for is made of the templates of its group.
+    let templates = "/ip ipsec proposal\nadd enc-algorithms=3des name=old\n/ip ipsec policy group\nadd name=clients\n/ip ipsec policy\n\
+                     add group=clients proposal=old template=yes\n/ip ipsec identity\nadd generate-policy=port-strict peer=p policy-template-group=clients\n";
+    let d = router(&format!("/ip ipsec peer\nadd name=p passive=yes\n{templates}"));
+    let old = d.tunnels[0].crypto.iter().filter(|c| c.name == "3DES-CBC" && !c.default).count();
+    assert_eq!(old, 1);
+}
+
+#[test]
+fn the_mac_server_is_on_where_nothing_else_is_said() {
+    let services = |text: &str| -> Vec<(String, Option<usize>)> {
+        let d = router(text);
+        let mac = d.management.services.iter().filter(|s| s.port.is_none());
+        mac.map(|s| (s.name.clone(), s.interfaces.as_ref().map(Vec::len))).collect()
+    };
+    let both = |first, second| vec![("mac-telnet".to_owned(), first), ("mac-winbox".to_owned(), second)];
+    assert_eq!(services(""), both(None, None));
+    assert_eq!(services("/tool mac-server\nset allowed-interface-list=none\n"), [("mac-winbox".to_owned(), None)]);
+    let list = "/interface list\nadd name=LAN\n/interface list member\nadd interface=lan list=LAN\n";
+    assert_eq!(services(&format!("{list}/tool mac-server\nset allowed-interface-list=LAN\n")), both(Some(1), None));
+    // Before 6.41 there was an item for each interface.
+    let items = "/tool mac-server\nset [ find default=yes ] disabled=yes\nadd interface=lan\n/tool mac-server mac-winbox\nset [ find default=yes ] disabled=yes\n";
+    assert_eq!(services(items), [("mac-telnet".to_owned(), Some(1))]);
+}
+
+#[test]
+fn a_mark_that_ends_the_chain_is_no_rule_that_changes_nothing() {
+    let d =
+        router("/ip firewall mangle\nadd action=mark-routing chain=prerouting in-interface=lan new-routing-mark=second passthrough=no\n");
+    let mangle = d.chains.iter().find(|c| c.name == "mangle/prerouting").expect("the chain");
+    assert_eq!(mangle.rules.iter().map(|r| r.implied.is_some()).collect::<Vec<_>>(), [false, true]);
+    // Where the matcher looks at what is changed, the two stay one.
+    let d = router(
+        "/ip firewall mangle\nadd action=mark-packet chain=prerouting new-packet-mark=a packet-mark=no-mark passthrough=no\n\
+         add action=mark-packet chain=prerouting new-packet-mark=b\n/ip firewall filter\nadd action=drop chain=forward packet-mark=b\n",
+    );
+    all(&d, &[("tcp 22 wan>lan 192.0.2.9 10.1.0.9", Accept)]);
+}

@@ -253,7 +253,7 @@ fn lower_rule(
     // Every table: "action (default: accept)".
     let action = item.filled("action").unwrap_or("accept");
     let mut effects = Vec::new();
-    let mut further: Option<Match> = None;
+    let mut further: Option<(Match, &'static str)> = None;
     if let Some((fast, _)) = cx.fast.as_ref().filter(|_| action == "drop") {
         // A connection of which raw drops every packet is never on the fast track; one of which it drops some may be.
         let some = OF_ONE_PACKET.iter().any(|m| item.value(m).is_some());
@@ -293,7 +293,7 @@ fn lower_rule(
         ("raw", "notrack") => {
             effects.push(Effect::Untrack);
             let ends = reader.device.conditions.intern("notrack ends the chain", item.span);
-            further = Some(Match::Opaque(ends));
+            further = Some((Match::Opaque(ends), "end by notrack"));
             Action::Continue
         }
         ("nat", _) => match translation(item, family, action) {
@@ -344,6 +344,15 @@ fn lower_rule(
             Action::Opaque(format!("action={action}").into())
         }
     };
+    // What a mark does for queues and routes is not modelled: it is not the end of the chain that the rule was written for. Told apart, no lint finds
+    // that the rule changes nothing.
+    let ends = table == "mangle" && action != "accept" && lowered == Action::Accept;
+    let lowered = if ends && !sees(&matcher, &effects) {
+        further = Some((Match::Any, "passthrough=no"));
+        Action::Continue
+    } else {
+        lowered
+    };
     let enabled = !item.disabled();
     let log = item.on("log") || action == "log";
     let comment = item.filled("comment").map(str::to_owned);
@@ -355,12 +364,26 @@ fn lower_rule(
     let mut first = make(matcher.clone(), lowered);
     (first.effects, first.log) = (effects, log);
     let mut out = vec![first];
-    if let Some(condition) = further {
+    if let Some((condition, what)) = further {
         let mut rule = make(Match::all(vec![matcher, condition]), Action::Accept);
-        rule.implied = Some("end by notrack");
+        rule.implied = Some(what);
         out.push(rule);
     }
     out
+}
+
+/// Whether a matcher looks at a field that one of these effects changes.
+fn sees(matcher: &Match, effects: &[Effect]) -> bool {
+    let mut found = false;
+    matcher.walk(&mut |m| {
+        if let Match::Field(f, _) | Match::Address(f, ..) = m {
+            found |= effects.iter().any(|e| matches!(e, Effect::Set(g, _) | Effect::Unknown(g) if g == f));
+        }
+        if let Match::InSet { fields, .. } = m {
+            found |= effects.iter().any(|e| matches!(e, Effect::Set(g, _) | Effect::Unknown(g) if fields.contains(g)));
+        }
+    });
+    found
 }
 
 fn translation(item: &Item, family: Family, action: &str) -> Option<Translation> {

@@ -125,8 +125,10 @@ fn read(reader: &mut Reader<'_>) {
     lines::mark(reader, &commands, &export);
     // Version 6 speaks IPv6 only with a package that it is shipped without (wiki.mikrotik.com, "Manual:System/Packages"): where nothing of it is
     // written, there may be no IPv6 at all.
-    let six = export.version.is_some_and(|v| v.0 >= 7) || export.tables.names().iter().any(|m| m.starts_with("ipv6 "));
-    reader.device.exhaustive = export.whole() && six;
+    let speaks_ipv6 = export.version.is_some_and(|v| v.0 >= 7) || export.tables.names().iter().any(|m| m.starts_with("ipv6 "));
+    reader.device.exhaustive = export.whole() && speaks_ipv6;
+    // Of its kernel's settings, RouterOS shows those that have a name of its own.
+    reader.device.no_sysctl = true;
     network::lower(reader, &export);
     let lists = lists::Lists::new(reader, &export);
     chains::lower(reader, &export, &lists);
