@@ -492,3 +492,13 @@ fn a_mark_that_ends_the_chain_is_no_rule_that_changes_nothing() {
     );
     all(&d, &[("tcp 22 wan>lan 192.0.2.9 10.1.0.9", Accept)]);
 }
+
+#[test]
+fn a_gateway_may_be_an_interface_that_is_named_nowhere_else() {
+    let d = router(
+        "/ip route\nadd dst-address=0.0.0.0/0 gateway=lte1\nadd dst-address=10.9.0.0/16 gateway=10.1.0.9%lan@main\nadd blackhole dst-address=10.0.0.0/8\n",
+    );
+    assert!(d.interfaces.iter().flatten().any(|i| i.name == "lte1"));
+    let routes: Vec<_> = d.routes.iter().flatten().map(|r| (r.interface.as_deref(), r.via.is_some(), r.kind.as_deref())).collect();
+    assert_eq!(routes, [(Some("lte1"), false, None), (Some("lan"), true, None), (None, false, Some("blackhole"))]);
+}

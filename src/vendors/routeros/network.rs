@@ -148,15 +148,25 @@ pub(super) fn lower(reader: &mut Reader<'_>, export: &Export) {
             }
         }
     }
+    // A gateway that is no address is an interface, of which an export need say nothing else (`ether1`).
+    for menu in ["ip route", "ipv6 route"] {
+        for item in t.items(menu).into_iter().filter(|i| !i.disabled()) {
+            for gateway in item.list("gateway").into_iter().take(64) {
+                let name = gateway.split(['@', '%']).next().unwrap_or(gateway);
+                if name.parse::<IpAddr>().is_err() && !name.is_empty() {
+                    find(&mut list, name, item.span);
+                }
+            }
+        }
+    }
     for interface in &mut list {
         let kinds: BTreeSet<Family> = interface.dynamic.iter().copied().collect();
         interface.dynamic = kinds.into_iter().collect();
     }
     let connected = Connected::new(&list);
-    let names: BTreeSet<&str> = list.iter().map(|i| i.name.as_str()).collect();
     for (menu, family) in [("ip route", Family::V4), ("ipv6 route", Family::V6)] {
         for item in t.items(menu).into_iter().filter(|i| !i.disabled()) {
-            route(reader, item, family, &connected, &names, &mut routes);
+            route(reader, item, family, &connected, &mut routes);
         }
     }
     list.retain(|i| !ports.contains(i.name.as_str()) || !i.addresses.is_empty() || !i.dynamic.is_empty());
@@ -224,7 +234,7 @@ impl Connected {
     }
 }
 
-fn route(reader: &mut Reader<'_>, item: &Item, family: Family, connected: &Connected, names: &BTreeSet<&str>, out: &mut Vec<Route>) {
+fn route(reader: &mut Reader<'_>, item: &Item, family: Family, connected: &Connected, out: &mut Vec<Route>) {
     let table = item.filled("routing-table").or(item.filled("routing-mark")).filter(|t| *t != "main");
     if table.is_some() {
         return reader.note(item.span, LineState::NotModelled, "routes of other tables than main are not followed");
@@ -251,9 +261,6 @@ fn route(reader: &mut Reader<'_>, item: &Item, family: Family, connected: &Conne
             Ok(ip) => (Some(ip), on.or_else(|| connected.of(ip))),
             Err(_) => (None, Some(host)),
         };
-        if via.is_none() && !names.contains(host) {
-            reader.note(item.at("gateway"), LineState::NotModelled, "this gateway is no address and no interface of the file");
-        }
         debug_assert!(via.is_none_or(|ip| to_number(ip).0 == Family::of(ip)));
         out.push(Route { to, interface: interface.map(str::to_owned), via, metric, kind: None, span: item.span });
     }
