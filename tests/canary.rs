@@ -277,6 +277,37 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("cut psk")
         ),
     );
+    write(
+        root,
+        "branch-ros/router.rsc",
+        &format!(
+            "# 2025-03-04 08:15:00 by RouterOS 7.14.3\n/interface wireguard\nadd name=wg0 private-key=\\\n    \"{}\"\n/interface l2tp-server server\nset enabled=yes ipsec-secret={} use-ipsec=yes\n\
+             /ip ipsec identity\nadd peer=p secret=\"two words {}\"\n/ppp secret\nadd name=ann password={}\n/snmp community\nadd name={}\n/snmp\nset enabled=yes trap-community={}\n\
+             /user\nadd name=ann group=full password={}\n/radius\nadd address=10.0.0.9 secret={} service=ppp\n/ip firewall filter\nadd chain=input action=drop password={}\n\
+             /interface wifi security\nadd name=w passphrase=\"{}\"\n/interface pppoe-client\nadd name=p user=u password=\\\n    {}\n\
+             /system script\nadd name=s source=\"/tool fetch user=u password={} url=x\\r\\\n    \\n/ppp secret add password=\\\"{}\\\"\"\n\
+             /tool fetch url=x password={}\n:local password \"{}\"\n:if (true) do={{ /ppp secret set 0 password={} }}\n\
+             /ip ipsec identity\nset [ find secret={} ] disabled=yes\nadd peer=p secret={} comment=\"not closed\n",
+            m.key("ros wireguard"),
+            m.word("ros l2tp"),
+            m.word("ros identity"),
+            m.word("ros ppp"),
+            m.word("ros community"),
+            m.word("ros trap"),
+            m.word("ros user"),
+            m.word("ros radius"),
+            m.word("ros rule"),
+            m.word("ros wifi"),
+            m.word("ros pppoe"),
+            m.word("ros script"),
+            m.word("ros script quoted"),
+            m.word("ros fetch"),
+            m.word("ros local"),
+            m.word("ros block"),
+            m.word("ros selector"),
+            m.word("ros broken"),
+        ),
+    );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
     write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
     write(
@@ -369,6 +400,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "ip-route",
             "ip-rule",
             "fortios",
+            "routeros",
             "opnsense",
             "pfsense",
             "ufw",

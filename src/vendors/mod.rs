@@ -10,6 +10,7 @@ mod openwrt;
 mod pf;
 mod pfsense;
 mod reader;
+mod routeros;
 mod wireguard;
 
 pub use reader::{Confidence, Detection, Format, Reader, Reading, Role};
@@ -38,6 +39,7 @@ pub static FORMATS: &[&Format] = &[
     &pf::PF,
     &pfsense::OPNSENSE,
     &pfsense::PFSENSE,
+    &routeros::ROUTEROS,
     &netfilter::SYSCTL,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,

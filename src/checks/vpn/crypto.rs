@@ -113,8 +113,15 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
                 continue;
             }
             if offer.perhaps {
-                let label = run.head(offer.span, "no `tls-version-min` here");
-                let message = format!("{what} is accepted if OpenVPN is older than 2.6: no least version is written");
+                let (label, message) = if tunnel.kind == TunnelKind::OpenVpn && offer.usage == CryptoUse::TlsVersion {
+                    let message = format!("{what} is accepted if OpenVPN is older than 2.6: no least version is written");
+                    (run.head(offer.span, "no `tls-version-min` here"), message)
+                } else {
+                    (
+                        run.head(offer.span, ""),
+                        format!("{what} may be in force: it is the default of some versions, and nothing else is written"),
+                    )
+                };
                 let mut finding = Finding::unknown(message, label.clone(), vec![label]);
                 finding.fix = Some(fix(tunnel.kind, offer.usage).into());
                 run.say(device, format!("{} {what}", tunnel.title()), finding);
