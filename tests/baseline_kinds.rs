@@ -153,6 +153,27 @@ fn ipv6_that_is_blocked_does_not_leak() {
 }
 
 #[test]
+fn a_route_of_the_host_leads_around_the_tunnel() {
+    let judge = |routes: &str, rules: &str| {
+        let estate = Estate::default().wg("alice-laptop", &client(ALICE, "10.90.0.2/32", "0.0.0.0/0, ::/0", ""));
+        let estate = estate.file("alice-laptop", "ip-route", "ip-route.txt", routes);
+        let estate = if rules.is_empty() { estate } else { estate.file("alice-laptop", "nftables", "fw.nft", rules) };
+        estate.judge("", "vpn: full-tunnel")
+    };
+    // What a DHCP server may add, and what the VPN itself needs.
+    let routes =
+        "default via 192.168.1.1 dev eth0\n192.168.1.0/24 dev eth0 proto kernel scope link\n198.51.100.0/24 via 192.168.1.66 dev eth0\n";
+    assert_eq!(
+        judge(routes, ""),
+        ["alice-laptop", "alice-laptop violated 3: a route leads 198.51.100.0/24 around the VPN, which takes less exactly"]
+    );
+    let own = "default via 192.168.1.1 dev eth0\n192.168.1.0/24 dev eth0 proto kernel scope link\n10.0.0.0/8 dev wg0\n";
+    assert_eq!(judge(own, ""), ["alice-laptop"]);
+    let closed = "table inet f { chain o { type filter hook output priority 0; policy drop; oifname { lo, wg0 } accept\n } }\n";
+    assert_eq!(judge(routes, closed), ["alice-laptop"]);
+}
+
+#[test]
 fn exactly_the_declared_part_is_enough_and_more_is_not() {
     let judge = |allowed: &str| {
         Estate::default().staff(STAFF).wg("alice-laptop", &client(ALICE, "10.90.0.2/24", allowed, "DNS = 10.90.0.1")).judge(

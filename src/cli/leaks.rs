@@ -91,6 +91,8 @@ struct Group {
     /// They should be in the tunnel.
     wanted: bool,
     cubes: Vec<Cube>,
+    /// What the VPN itself needs and the same line lets out: people's boxes are not cut around it.
+    own: Vec<Cube>,
 }
 
 impl Page<'_, '_> {
@@ -170,18 +172,16 @@ impl Page<'_, '_> {
     /// The boxes by what the baseline says of them and by the line that lets them out.
     fn groups(&self, leaks: &Leaks, family: Family) -> Vec<Group> {
         let inside = wanted_inside(self.workers, self.zones, family);
-        // For people, the few packets that the VPN itself needs are not cut out of the boxes.
-        let boxes = if self.json { &leaks.boxes } else { &leaks.with_own };
-        let told: BTreeSet<Line> = leaks.boxes.iter().map(|b| b.line).collect();
-        let mut by: BTreeMap<(bool, Line, bool), Vec<Cube>> = BTreeMap::new();
-        for b in boxes.iter().filter(|b| told.contains(&b.line)) {
+        let mut by: BTreeMap<(bool, Line, bool), [Vec<Cube>; 2]> = BTreeMap::new();
+        for (b, own) in leaks.boxes.iter().map(|b| (b, 0)).chain(leaks.own.iter().map(|b| (b, 1))) {
             for (wanted, set) in [(true, inside.clone()), (false, inside.complement(family.max_address()))] {
                 if let Some(cube) = b.arriving.with(Dim::field(Field::Dst), &set, family) {
-                    by.entry((!wanted, b.line, b.certain && !cube.has_conditions())).or_default().push(cube);
+                    by.entry((!wanted, b.line, b.certain && !cube.has_conditions())).or_default()[own].push(cube);
                 }
             }
         }
-        by.into_iter().map(|((declared, line, certain), cubes)| Group { line, certain, wanted: !declared, cubes }).collect()
+        let leaking = by.into_iter().filter(|(_, [cubes, _])| !cubes.is_empty());
+        leaking.map(|((declared, line, certain), [cubes, own])| Group { line, certain, wanted: !declared, cubes, own }).collect()
     }
 
     /// A box without what goes without saying here: that it opens a connection, that it leaves outside the tunnel, that addresses of the link itself
@@ -209,7 +209,9 @@ impl Page<'_, '_> {
         if let Some(less) = out.field(Field::Proto).filter(|s| s.count() > 1).map(|s| s.or(&other)) {
             out = out.replaced(Dim::field(Field::Proto), Some(less), family).unwrap_or(out);
         }
-        let to = out.field(Field::Dst).map(|s| s.or(&beyond_the_link(family).complement(family.max_address())));
+        let link = beyond_the_link(family).complement(family.max_address());
+        let wide = out.field(Field::Dst).filter(|s| s.intervals().len() > 1);
+        let to = wide.map(|s| s.or(&link)).filter(|w| w.intervals().len() <= out.field(Field::Dst).map_or(0, |s| s.intervals().len()));
         let wide = to.and_then(|s| out.replaced(Dim::field(Field::Dst), Some(s), family));
         wide.unwrap_or(out)
     }
@@ -226,7 +228,8 @@ impl Page<'_, '_> {
         let rule = analysis.line_words(group.line);
         let mut out = String::new();
         if !self.json {
-            let cubes: Vec<Cube> = group.cubes.iter().map(|c| self.plain(c, family)).collect();
+            let cubes = group.cubes.iter().chain(&group.own);
+            let cubes: Vec<Cube> = cubes.map(|c| self.plain(c, family)).collect();
             let at = at.as_ref().map_or_else(String::new, |a| format!(" ({})", Untrusted(a)));
             let perhaps = if group.certain { "" } else { ": perhaps" };
             let declared = if group.wanted { "" } else { ", as the baseline declares" };

@@ -192,6 +192,8 @@ impl Space {
             }
         }
         device.interfaces.iter().flatten().for_each(|i| add(&NamePattern::exact(&*i.name)));
+        let routed: BTreeSet<&str> = device.routes.iter().flatten().filter_map(|r| r.interface.as_deref()).collect();
+        routed.into_iter().for_each(|name| add(&NamePattern::exact(name)));
         // Tunnels of policies (IPsec) have no interface.
         device.tunnels.iter().filter(|t| !t.interface.is_empty()).for_each(|t| add(&NamePattern::exact(&*t.interface)));
         extra.iter().for_each(&mut add);

@@ -73,10 +73,11 @@ pub fn beyond_the_link(family: Family) -> Ranges {
 /// What leaves a device outside its tunnels.
 #[derive(Default)]
 pub struct Leaks {
-    /// The packets that open a connection there, each with the line that lets it out. Their conditions are those of the device.
+    /// The packets that open a connection there, each with the line that lets it out. Their conditions are those of the device. Later fragments
+    /// are left out.
     pub boxes: Vec<Passing>,
-    /// The same with what the tunnels need to come up, for people: fewer boxes.
-    pub with_own: Vec<Passing>,
+    /// What the tunnels need to come up and is let out too, where anything leaks.
+    pub own: Vec<Passing>,
     /// Why it is not known whether this is all.
     pub unknown: Vec<Label>,
     /// No route of the host was exported: whatever network it is in may be reached beside the tunnel too.
@@ -154,13 +155,17 @@ impl Subject<'_, '_> {
         };
         let parts = clients.iter().flat_map(|t| &t.unmodelled).filter(|u| u.filter);
         out.unknown.extend(parts.map(|u| Label::new(u.span, "it may change the packet filter")));
-        let beside: Vec<Cube> = Cube::of(Dim::field(Field::Oif), self.outside(family), family).into_iter().collect();
+        // Later fragments open nothing: they belong to a packet whose first one is asked about.
+        let beside = Cube::of(Dim::field(Field::Oif), self.outside(family), family);
+        let beside = beside.and_then(|c| c.with(Dim::field(Field::Fragment), &Ranges::interval(0, 1), family));
+        let beside: Vec<Cube> = beside.into_iter().collect();
         let far: Vec<Cube> = Cube::of(Dim::field(Field::Dst), destinations, family).into_iter().collect();
         let query = Query::new(Way::Output, family, Want::Accepted);
+        let own = killswitch::allowed(&clients, family);
         let passing = |far: &[Cube]| passing(self.analysis, query, &cross(&beside, &[opening(family)]), far).map_err(Why::Limit);
-        out.boxes = passing(&without(&far, &killswitch::allowed(&clients, family), family))?;
+        out.boxes = passing(&without(&far, &own, family))?;
         if !out.boxes.is_empty() {
-            out.with_own = passing(&far)?;
+            out.own = passing(&cross(&far, &own))?;
         }
         Ok(out)
     }
