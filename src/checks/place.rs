@@ -3,6 +3,7 @@
 use super::{Service, World, Zone};
 use crate::diag::{Finding, Label, Witness};
 use crate::eval::flow::{Hit, Hits, MOST_HITS, Query, hits};
+pub use crate::eval::plain::opening;
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
 use crate::model::{Device, LOOPBACK, Match, NamePattern, PolicyRouting, Route, Tunnel, is_loopback};
 use crate::net::{Family, Ranges, prefix_bounds};
@@ -320,14 +321,6 @@ pub fn of_service(service: &Service, family: Family) -> Vec<Cube> {
 pub fn unsolicited(family: Family) -> Cube {
     let states = Ranges::from_values([ct::NEW, ct::INVALID, ct::UNTRACKED]);
     Cube::of(Dim::field(Field::Ct), states, family).unwrap_or_default()
-}
-
-/// Packets that open a connection.
-pub fn opening(family: Family) -> Cube {
-    let cube = Cube::of(Dim::field(Field::Ct), Ranges::single(ct::NEW), family).unwrap_or_default();
-    // Of TCP only SYN without ACK, RST or FIN opens one as a client does.
-    let flags = Ranges::from_values([2u128, crate::packets::fields::ABSENT_FLAGS]);
-    cube.with(Dim::field(Field::TcpFlags), &flags, family).unwrap_or_default()
 }
 
 /// All pairs that have a packet in common.

@@ -12,6 +12,7 @@ use crate::checks::vpn::leaks::{Leaks, State, Subject, Why, beyond_the_link, nam
 use crate::checks::{Workers, Zone, likely_hits, witness};
 use crate::diag::Witness;
 use crate::eval::flow::{Query, Want};
+use crate::eval::plain::{box_words, opening_boxes, without};
 use crate::eval::{Analysis, Limit, Line, Way, words};
 use crate::model::NamePattern;
 use crate::net::{Family, Ranges, format_addresses};
@@ -184,36 +185,23 @@ impl Page<'_, '_> {
         leaking.map(|((declared, line, certain), [cubes, own])| Group { line, certain, wanted: !declared, cubes, own }).collect()
     }
 
-    /// A box without what goes without saying here: that it opens a connection, that it leaves outside the tunnel, that addresses of the link itself
-    /// are none of its destinations.
-    fn plain(&self, cube: &Cube, family: Family) -> Cube {
-        let mut out = cube.clone();
-        let drop = |out: &mut Cube, field: Field| {
-            if let Some(less) = out.replaced(Dim::field(field), None, family) {
-                *out = less;
+    /// The boxes without what goes without saying here: that they leave outside the tunnel, and that addresses of the link itself are none of their
+    /// destinations.
+    fn plain(&self, cubes: &[Cube], family: Family) -> Vec<Cube> {
+        let link = beyond_the_link(family).complement(family.max_address());
+        let outside = self.subject.outside(family);
+        let one = |mut cube: Cube| {
+            if cube.field(Field::Oif).is_some_and(|s| outside.is_subset(s)) {
+                cube = without(cube, Field::Oif, family);
+            }
+            let wide = cube.field(Field::Dst).filter(|s| s.intervals().len() > 1).map(|s| (s.intervals().len(), s.or(&link)));
+            match wide.filter(|(before, wide)| wide.intervals().len() <= *before) {
+                Some((_, wide)) => cube.replaced(Dim::field(Field::Dst), Some(wide), family).unwrap_or(cube),
+                None => cube,
             }
         };
-        for field in [Field::Ct, Field::TcpFlags] {
-            drop(&mut out, field);
-        }
-        if out.field(Field::Oif).is_some_and(|s| self.subject.outside(family).is_subset(s)) {
-            drop(&mut out, Field::Oif);
-        }
-        // Requests of ICMP that open a connection: `invmap` of nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c.
-        let types: &[u128] = if family == Family::V4 { &[8, 13, 15, 17] } else { &[128, 139] };
-        if out.field(Field::Icmp).is_some_and(|s| types.iter().all(|t| Ranges::interval(t << 8, t << 8 | 0xff).is_subset(s))) {
-            drop(&mut out, Field::Icmp);
-        }
-        // ICMP of the other family is no packet that anybody sends.
-        let other = Ranges::single(if family == Family::V4 { 58 } else { 1 });
-        if let Some(less) = out.field(Field::Proto).filter(|s| s.count() > 1).map(|s| s.or(&other)) {
-            out = out.replaced(Dim::field(Field::Proto), Some(less), family).unwrap_or(out);
-        }
-        let link = beyond_the_link(family).complement(family.max_address());
-        let wide = out.field(Field::Dst).filter(|s| s.intervals().len() > 1);
-        let to = wide.map(|s| s.or(&link)).filter(|w| w.intervals().len() <= out.field(Field::Dst).map_or(0, |s| s.intervals().len()));
-        let wide = to.and_then(|s| out.replaced(Dim::field(Field::Dst), Some(s), family));
-        wide.unwrap_or(out)
+        let opening = opening_boxes(cubes, Way::Output, family, &self.subject.analysis.space).unwrap_or_default();
+        readable(&opening.into_iter().map(one).collect::<Vec<_>>(), family)
     }
 
     fn witness(&self, cubes: &[Cube], family: Family) -> Result<Option<Witness>, Limit> {
@@ -228,18 +216,13 @@ impl Page<'_, '_> {
         let rule = analysis.line_words(group.line);
         let mut out = String::new();
         if !self.json {
-            let cubes = group.cubes.iter().chain(&group.own);
-            let cubes: Vec<Cube> = cubes.map(|c| self.plain(c, family)).collect();
             let at = at.as_ref().map_or_else(String::new, |a| format!(" ({})", Untrusted(a)));
             let perhaps = if group.certain { "" } else { ": perhaps" };
             let declared = if group.wanted { "" } else { ", as the baseline declares" };
             out.push_str(&format!("      by {}{at}{declared}{perhaps}\n", Untrusted(&rule)));
-            for cube in readable(&cubes, family) {
-                let mut text = words::cube_words(&cube, Way::Output, family, &analysis.space);
-                if cube.field(Field::Src).is_none() {
-                    text = text.replacen(" from anywhere to ", " to ", 1);
-                }
-                out.push_str(&format!("        {}\n", Untrusted(&text)));
+            let cubes: Vec<Cube> = group.cubes.iter().chain(&group.own).cloned().collect();
+            for cube in self.plain(&cubes, family) {
+                out.push_str(&format!("        {}\n", Untrusted(&box_words(&cube, Way::Output, family, &analysis.space))));
             }
             if let Some(w) = self.witness(&group.cubes, family)? {
                 out.push_str(&format!("        for instance {}\n", Untrusted(&w.words)));

@@ -3,6 +3,7 @@
 mod annotate;
 mod baseline;
 mod check;
+mod diff;
 mod explain;
 mod formats;
 mod init;
@@ -10,6 +11,7 @@ mod input;
 mod leaks;
 mod output;
 mod reach;
+mod revision;
 mod schema;
 mod show;
 mod trace;
@@ -41,6 +43,8 @@ enum Command {
     Reach(reach::Args),
     /// List what leaves each device outside its VPN, while that is up and while it is down
     Leaks(leaks::Args),
+    /// Say which packets two versions of a configuration treat differently, and which line does it
+    Diff(diff::Args),
     /// Print files back, each line with what was made of it
     Annotate(annotate::Args),
     /// Show the vendor-neutral model of what was read
@@ -133,6 +137,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Trace(args) => trace::run(&args, out),
         Command::Reach(args) => reach::run(&args, out),
         Command::Leaks(args) => leaks::run(&args, out),
+        Command::Diff(args) => diff::run(&args, out),
         Command::Annotate(args) => annotate::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),

@@ -12,10 +12,12 @@
 //! * [`walk`]: the same semantics a second time, one packet at a time, written without any of the above.
 
 mod cells;
+pub mod compare;
 mod compile;
 pub mod fates;
 pub mod flow;
 mod index;
+pub mod plain;
 pub mod program;
 mod solve;
 pub mod space;

@@ -321,6 +321,22 @@ impl Space {
         self.of_policies.get(&chain).copied()
     }
 
+    /// Every interface name that has a number, in order: made of the same names, two spaces have the same numbers.
+    pub fn names(&self) -> &[NamePattern] {
+        &self.names
+    }
+
+    /// Whether what a later fragment carries may be read as a transport header.
+    pub fn reads_fragments(&self) -> bool {
+        self.fragments.read
+    }
+
+    /// Whether the same packets are for the device itself.
+    pub fn delivers_alike(&self, other: &Space) -> bool {
+        (&self.local4, &self.local6, &self.unsure4, &self.unsure6) == (&other.local4, &other.local6, &other.unsure4, &other.unsure6)
+            && (&self.broadcast4, &self.delivered) == (&other.broadcast4, &other.delivered)
+    }
+
     /// Whether any rule of the device looks at the field.
     pub fn is_matched(&self, field: Field) -> bool {
         self.matched.contains(&field)

@@ -120,13 +120,22 @@ impl Match {
         }
     }
 
-    pub(super) fn renumber(&mut self, conditions: &[ConditionId]) {
+    /// The same, to change them.
+    pub fn walk_mut(&mut self, f: &mut impl FnMut(&mut Match)) {
+        f(self);
         match self {
-            Match::Opaque(id) => *id = conditions[id.0 as usize],
-            Match::Not(m) => m.renumber(conditions),
-            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.renumber(conditions)),
+            Match::Not(m) => m.walk_mut(f),
+            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.walk_mut(f)),
             _ => {}
         }
+    }
+
+    pub(super) fn renumber(&mut self, conditions: &[ConditionId]) {
+        self.walk_mut(&mut |m| {
+            if let Match::Opaque(id) = m {
+                *id = conditions[id.0 as usize];
+            }
+        });
     }
 }
 

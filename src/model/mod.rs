@@ -133,6 +133,28 @@ impl Device {
         }
     }
 
+    /// Gives interfaces other names, wherever they stand: for a comparison with another device that calls them otherwise.
+    pub fn rename_interfaces(&mut self, names: &HashMap<String, String>) {
+        let renamed = |name: &mut String| {
+            if let Some(new) = names.get(name) {
+                name.clone_from(new);
+            }
+        };
+        for rule in self.chains.iter_mut().flat_map(|c| &mut c.rules) {
+            rule.matcher.walk_mut(&mut |m| {
+                if let Match::Interface(_, pattern) = m
+                    && !pattern.wildcard
+                {
+                    renamed(&mut pattern.name);
+                }
+            });
+        }
+        self.base_chains.iter_mut().flat_map(|b| &mut b.devices).filter(|p| !p.wildcard).for_each(|p| renamed(&mut p.name));
+        self.interfaces.iter_mut().flatten().for_each(|i| renamed(&mut i.name));
+        self.routes.iter_mut().flatten().filter_map(|r| r.interface.as_mut()).for_each(renamed);
+        self.tunnels.iter_mut().for_each(|t| renamed(&mut t.interface));
+    }
+
     /// The chain of an id.
     pub fn chain(&self, id: ChainId) -> &Chain {
         &self.chains[id.0 as usize]
