@@ -499,3 +499,25 @@ fn what_a_transparent_proxy_takes_for_its_own_reaches_the_input() {
         assert_eq!(case.of("closed"), verdict, "{routes}");
     }
 }
+
+#[test]
+fn a_table_of_the_bridge_may_drop_what_comes_over_a_bridge() {
+    let bridge = |policy: &str, rule: &str| {
+        format!("table bridge b {{\n  chain i {{\n    type filter hook input priority 0; policy {policy};\n    {rule}\n  }}\n}}\n")
+    };
+    let checks = "checks:\n  - { id: web, title: t, severity: high, why: w, fix: f, flow: { from: any, to: firewall, service: tcp/443, must: pass } }\n\
+                    \u{20} - { id: shut, title: t, severity: high, why: w, fix: f, flow: { from: any, to: firewall, service: tcp/22 } }";
+    let baseline = format!("{INTERNET}\n{checks}");
+    let rules = filter("tcp dport 443 accept", "");
+    for (policy, rule, verdict) in [
+        ("accept", "counter", Verdict::Holds),
+        ("accept", "ether saddr 02:00:00:00:00:01 accept", Verdict::Holds),
+        ("drop", "", Verdict::Unknown),
+        ("accept", "ether saddr 02:00:00:00:00:01 drop", Verdict::Unknown),
+    ] {
+        let text = format!("{}{rules}", bridge(policy, rule));
+        let case = Case { uses: "network-edge", baseline: &baseline, files: &[("edge/r.nft", &text)] };
+        assert_eq!(case.of("web"), verdict, "{policy} {rule}");
+        assert_eq!(case.of("shut"), Verdict::Holds);
+    }
+}

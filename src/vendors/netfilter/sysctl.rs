@@ -31,6 +31,8 @@ const WANTED: [&str; 9] = [
     "secure_redirects",
     "accept_source_route",
     "disable_ipv6",
+    // With `net.bridge.bridge-nf-call-iptables` = 1, frames that a bridge passes on by itself go through the rules of iptables too; with 0, or
+    // without the module br_netfilter, they go past them, and `-m physdev` matches nothing (Documentation/networking/ip-sysctl.rst).
     "bridge-nf-call-",
 ];
 

@@ -11,7 +11,7 @@ use super::ruleset::{Ruleset, Table};
 use super::sets::{Sets, lower_sets};
 use super::values::{Info, Ty, constant, info};
 use crate::diag::LineState;
-use crate::model::{self, Action, BaseChain, ChainId, Effect, Match, Policy, PolicyAction};
+use crate::model::{self, Action, BaseChain, ChainId, Effect, Hook, Match, Policy, PolicyAction};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
 use crate::packets::fields::PORT_PROTOCOLS;
@@ -27,7 +27,7 @@ pub fn lower(reader: &mut Reader<'_>, ruleset: &Ruleset<'_>) {
         match table.family {
             // ARP is no IP traffic, and rules of the bridge see frames, also those that are never routed.
             TableFamily::Arp => {}
-            TableFamily::Bridge => bridge(reader, table),
+            TableFamily::Bridge => bridge(reader, table, &mut bases),
             _ => lower_table(reader, table, &mut budget, &mut bases),
         }
     }
@@ -57,14 +57,50 @@ fn in_parts(reader: &Reader<'_>) -> Option<(Span, &'static str)> {
     folder.ends_with("nftables.d").then(|| (reader.file.line_span(0), "this file is one part of several"))
 }
 
-fn bridge(reader: &mut Reader<'_>, table: &Table<'_>) {
+/// Rules of the bridge family see frames. Those that a bridge passes on by itself are not routed, and not what anybody asks here; but what
+/// comes to the host over a bridge, or leaves it over one, meets these chains too (`br_pass_frame_up` and `br_dev_xmit` of net/bridge): there a
+/// chain that may drop stands as a rule of which nobody knows what it does.
+fn bridge(reader: &mut Reader<'_>, table: &Table<'_>, bases: &mut Vec<BaseChain>) {
+    let statements = || table.chains.iter().flat_map(|c| &c.rules).flat_map(|r| &r.stmts).map(|(s, _)| s);
+    let harmless = |s: &Stmt<'_>| match s {
+        Stmt::Verdict(v) => !matches!(v, Verdict::Drop | Verdict::Reject(_) | Verdict::Opaque(_)),
+        Stmt::Opaque(_) | Stmt::Unknown(_) | Stmt::Vmap(..) | Stmt::Assign(..) => false,
+        _ => true,
+    };
+    let drops = !statements().all(harmless);
+    let marks = statements().any(|s| matches!(s, Stmt::Assign(..)));
     for chain in &table.chains {
         for rule in &chain.rules {
             reader.mark(rule.span, LineState::NotModelled);
         }
-        if let Some(base) = &chain.base {
-            reader.note(base.span, LineState::NotModelled, "bridged frames are not modelled: this chain is not judged");
+        let Some(base) = &chain.base else { continue };
+        reader.note(base.span, LineState::NotModelled, "bridged frames are not modelled: what this chain does to them is not known");
+        let (hook, priority) = match &*base.hook {
+            "prerouting" | "input" => (Hook::Prerouting, i32::MIN),
+            "output" | "postrouting" => (Hook::Postrouting, i32::MAX),
+            _ => continue,
+        };
+        let policy = chain.policy.map(|(action, _)| action);
+        if table.dormant || !drops && policy.unwrap_or(PolicyAction::Accept) == PolicyAction::Accept {
+            continue;
         }
+        let name = format!("{}/{}", table.scope(), chain.name);
+        let id = reader.device.conditions.intern(&format!("the frame comes over a bridge, and {name} drops it"), base.span);
+        let mut rules = vec![model::Rule::implied("rules of a bridge", Match::Opaque(id), Action::Drop, base.span)];
+        if marks {
+            let mark = model::Rule::implied("rules of a bridge", Match::Any, Action::Continue, base.span);
+            rules.push(model::Rule { effects: vec![Effect::Unknown(Field::Mark)], ..mark });
+        }
+        bases.push(BaseChain {
+            chain: ChainId(reader.device.chains.len() as u32),
+            hook,
+            priority,
+            families: Family::BOTH.to_vec(),
+            nat: false,
+            policy: Policy { action: PolicyAction::Accept, span: base.span },
+            devices: Vec::new(),
+        });
+        reader.device.chains.push(model::Chain { name, span: chain.span, rules });
     }
 }
 

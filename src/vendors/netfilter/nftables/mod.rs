@@ -26,7 +26,7 @@ use crate::vendors::{Confidence, Detection, Format, Reader, Role};
 
 /// What the model leaves out, for both forms.
 const LEAVES: &[&str] = &[
-    "bridge tables",
+    "bridge tables (may drop what comes or leaves over a bridge: an unknown condition)",
     "egress hook",
     "limit, quota, meters (opaque conditions)",
     "queue, tproxy, synproxy, fwd (unknown actions)",
