@@ -521,3 +521,30 @@ fn a_table_of_the_bridge_may_drop_what_comes_over_a_bridge() {
         assert_eq!(case.of("shut"), Verdict::Holds);
     }
 }
+
+#[test]
+fn a_bit_of_a_mark_is_what_the_rules_made_it() {
+    // As a VPN of the mesh kind writes it: only what came in over the tunnel is sent on.
+    let rules = |mark: &str| {
+        format!(
+            "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:ts-forward - [0:0]\n-A FORWARD -j ts-forward\n\
+             -A ts-forward -i tail0 -j MARK --set-xmark 0x40000/0xff0000\n-A ts-forward -m mark --mark {mark} -j ACCEPT\nCOMMIT\n"
+        )
+    };
+    let six = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\nCOMMIT\n";
+    let baseline = "zones: { internet: { addresses: public, on: { edge: eth0 } } }";
+    for (mark, verdict) in [("0x40000/0xff0000", Verdict::Holds), ("0/0x40000", Verdict::Violated), ("0x1/0x1", Verdict::Holds)] {
+        let rules = rules(mark);
+        let case = Case { uses: "network-edge", baseline, files: &[("edge/r.v4", &rules), ("edge/r.v6", six)] };
+        assert_eq!(case.of("forward-default-deny"), verdict, "{mark}");
+    }
+    let nft = |asked: &str| {
+        let mark = "iifname \"tail0\" meta mark set meta mark & 0xff00ffff | 0x40000";
+        filter("", &format!("{mark}; meta mark & {asked} accept"))
+    };
+    for (asked, verdict) in [("0xff0000 == 0x40000", Verdict::Holds), ("0xff0000 != 0x40000", Verdict::Violated)] {
+        let rules = nft(asked);
+        let case = Case { uses: "network-edge", baseline, files: &[("edge/r.nft", &rules)] };
+        assert_eq!(case.of("forward-default-deny"), verdict, "{asked}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::Bits;
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
 use crate::packets::fields::ct;
@@ -120,6 +121,15 @@ impl Match {
         }
     }
 
+    /// Calls `f` on every match below that has no parts, and may put another in its place.
+    pub(super) fn replace(&mut self, f: &impl Fn(&mut Match)) {
+        match self {
+            Match::Not(m) => m.replace(f),
+            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.replace(f)),
+            leaf => f(leaf),
+        }
+    }
+
     /// The same, to change them.
     pub fn walk_mut(&mut self, f: &mut impl FnMut(&mut Match)) {
         f(self);
@@ -188,6 +198,8 @@ pub struct Conditions {
     times: HashMap<String, usize>,
     /// See [`Conditions::at_rest`].
     rest: BTreeMap<ConditionId, bool>,
+    /// See [`Conditions::bits`].
+    bits: BTreeMap<ConditionId, Bits>,
 }
 
 impl Conditions {
@@ -217,6 +229,21 @@ impl Conditions {
         self.rest.insert(id, answer);
     }
 
+    /// Says that a condition is a question for bits of a mark, see [`super::Device::settle_marks`].
+    pub fn set_bits(&mut self, id: ConditionId, bits: Bits) {
+        self.bits.insert(id, bits);
+    }
+
+    /// The bits that a condition asks for.
+    pub fn bits_of(&self, id: ConditionId) -> Option<Bits> {
+        self.bits.get(&id).copied()
+    }
+
+    /// All conditions that ask for bits of a mark.
+    pub fn bits(&self) -> impl Iterator<Item = (ConditionId, Bits)> {
+        self.bits.iter().map(|(id, bits)| (*id, *bits))
+    }
+
     /// The conditions whose answer at rest is known, with the answer.
     pub fn at_rest(&self) -> impl Iterator<Item = (ConditionId, bool)> {
         self.rest.iter().map(|(id, answer)| (*id, *answer))
@@ -241,6 +268,7 @@ impl Conditions {
     pub(super) fn absorb(&mut self, other: Conditions) -> Vec<ConditionId> {
         let map: Vec<ConditionId> = other.list.iter().map(|(text, span)| self.intern(text, *span)).collect();
         self.rest.extend(other.rest.iter().map(|(id, answer)| (map[id.0 as usize], *answer)));
+        self.bits.extend(other.bits.iter().map(|(id, bits)| (map[id.0 as usize], *bits)));
         map
     }
 }

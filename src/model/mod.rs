@@ -5,6 +5,7 @@
 
 mod filter;
 mod management;
+mod marks;
 mod matcher;
 mod names;
 mod network;
@@ -12,6 +13,7 @@ mod tunnel;
 
 pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Policy, PolicyAction, Rule, Translation};
 pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProtocol, ManagementService};
+pub use marks::Bits;
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
 pub use names::{Named, Names};
 pub use network::{HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, is_loopback};

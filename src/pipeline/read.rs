@@ -290,6 +290,7 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
                 modified = modified.max(loaded.modified);
             }
         }
+        device.settle_marks();
         // The day of the file is the day of its copy; a header knows better.
         if let Some(day) = header.or(modified) {
             inventory.exported.insert(group.name.clone(), day);

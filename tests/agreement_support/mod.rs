@@ -119,7 +119,8 @@ pub fn compare(path: &Path, packets: usize) -> Option<Compared> {
     let bytes = std::fs::read(path).ok()?;
     let file = SourceFile::new(FileId(0), path.to_string_lossy(), &bytes);
     let (format, _) = vendors::detect(&file).into_iter().next()?;
-    let reading = format.read_file(&file);
+    let mut reading = format.read_file(&file);
+    reading.device.settle_marks();
     if !reading.device.has_filter() {
         return None;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::rule::RuleReader;
 use super::values;
 use crate::diag::LineState;
-use crate::model::Match;
+use crate::model::{Bits, Match};
 use crate::net::{Ranges, icmp4_type, icmp6_type, protocol_number};
 use crate::packets::Field;
 use crate::packets::fields::{PORT_PROTOCOLS, addr_type, ct};
@@ -98,7 +98,8 @@ impl<'t> RuleReader<'t, '_, '_, '_> {
                     Some((v, m)) => match values::masked(v.into(), m.into(), 32) {
                         Some(set) => self.push(Match::field(field, set, negated)),
                         None => {
-                            self.opaque_option(module, &format!("mark {v:#x}/{m:#x}"), negated);
+                            let bits = Bits { field, mask: m.into(), value: v.into() };
+                            self.opaque_bits(module, &format!("mark {v:#x}/{m:#x}"), negated, Some(bits));
                             true
                         }
                     },

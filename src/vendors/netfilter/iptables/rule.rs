@@ -6,7 +6,7 @@ use super::targets::{self, Target};
 use super::tokens::Token;
 use super::values::{self, AddressValue};
 use crate::diag::LineState;
-use crate::model::{Action, Conditions, Direction, Effect, Match, NamePattern};
+use crate::model::{Action, Bits, Conditions, Direction, Effect, Match, NamePattern};
 use crate::net::{Family, Ranges, protocol_number};
 use crate::packets::Field;
 use crate::source::Span;
@@ -385,6 +385,11 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
 
     /// An option of an exact module that is beyond the model.
     pub(super) fn opaque_option(&mut self, module: &str, words: &str, negated: bool) {
+        self.opaque_bits(module, words, negated, None);
+    }
+
+    /// As [`RuleReader::opaque_option`], for bits of a mark.
+    pub(super) fn opaque_bits(&mut self, module: &str, words: &str, negated: bool, bits: Option<Bits>) {
         let mut text = format!("{module} --{words}");
         if matches!(module, "mark" | "connmark" | "tos" | "dscp" | "ttl" | "hl") {
             // What a rule between may have changed: the next rule that asks may get another answer.
@@ -394,7 +399,17 @@ impl<'t, 'a, 's, 'c> RuleReader<'t, 'a, 's, 'c> {
                 text = format!("{text} [{n}]");
             }
         }
-        let m = self.opaque(LineState::NotModelled, &text, negated, &format!("match `-m {module} --{words}` is not modelled"));
+        let m = match bits {
+            Some(bits) => {
+                let note = format!("match `-m {module} --{words}` is modelled for the marks that rules make, if they are few; else");
+                let m = self.opaque(LineState::NotModelled, &text, false, &note);
+                if let Match::Opaque(id) = m {
+                    self.shared.conditions.set_bits(id, bits);
+                }
+                m.negate_if(negated)
+            }
+            None => self.opaque(LineState::NotModelled, &text, negated, &format!("match `-m {module} --{words}` is not modelled")),
+        };
         self.parts.push(m);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ast::{Cmp, Elem, Expr, Kind, Op, Sel};
 use super::commands::flatten;
 use super::values::{CT_BITS, Info, Ty, constant, info, interface, interfaces, operate, ranges, to_model};
-use crate::model::{Conditions, Direction, Match};
+use crate::model::{Bits, Conditions, Direction, Match};
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
 use crate::packets::fields::PORT_PROTOCOLS;
@@ -183,7 +183,21 @@ impl<'x> Scope<'x> {
         } else {
             self.condition(&text, false, span)
         };
+        if let (Match::Opaque(id), " ", Some(bits)) = (&asked, operator, self.mark_bits(left, right)) {
+            self.conditions.set_bits(*id, bits);
+        }
         asked.negate_if(negated)
+    }
+
+    /// The bits of a mark that `meta mark & 0x1 == 0x1` asks for.
+    fn mark_bits(&self, left: &Expr<'_>, right: &Expr<'_>) -> Option<Bits> {
+        let mut sel = None;
+        only_selector(left.peel(), &mut sel)?;
+        let info = self.info(sel?);
+        let field = info.field.filter(|f| matches!(f, Field::Mark | Field::CtMark))?;
+        let number = |e: &Expr<'_>| constant(info.ty, None, e);
+        let (mask, flip) = fold(left.peel(), &|e| matches!(e.peel().kind, Kind::Sel(_)), &number, info.ty.max())?;
+        Some(Bits { field, mask, value: constant(info.ty, None, right)? ^ flip })
     }
 
     /// Whether what is read may be something else for the next rule that reads it: what rules can change, and what is drawn by lot or counted
