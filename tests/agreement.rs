@@ -29,6 +29,11 @@ fn packet_sets_and_single_packets_agree_on_the_samples() {
 }
 
 #[test]
+fn packet_sets_and_single_packets_agree_on_each_construct() {
+    run(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernel")]);
+}
+
+#[test]
 fn packet_sets_and_single_packets_agree_on_the_corpus() {
     let corpus =
         std::env::var_os("FWPROOF_CORPUS").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);

@@ -23,6 +23,8 @@ pub struct Variant {
     pub regions: Vec<Cube>,
     /// For each region: the packets as they arrived.
     pub origins: Vec<Cube>,
+    /// For each region: the fields of which translation kept the host bits.
+    kept: Vec<Vec<Kept>>,
     /// The rules that changed them.
     pub via: Vec<Line>,
     changed: Vec<Field>,
@@ -30,17 +32,42 @@ pub struct Variant {
     certain: bool,
 }
 
+/// An address that was translated prefix to prefix.
+#[derive(Clone, Copy)]
+struct Kept {
+    field: Field,
+    /// The bits of its prefix as it arrived.
+    prefix: u128,
+    /// The bits that stay.
+    host: u128,
+}
+
+impl Kept {
+    /// The address as it arrived.
+    fn before(self, address: u128) -> u128 {
+        self.prefix | (address & self.host)
+    }
+}
+
 impl Variant {
-    /// The arriving packets of `origin` that have become those of `piece` (a part of the region that `origin` belongs to).
-    fn before_changes(&self, piece: &Cube, origin: &Cube, family: Family) -> Option<Cube> {
-        let kept = piece.dims().iter().filter(|(d, _)| d.as_field().is_none_or(|f| !self.changed.contains(&f)));
-        kept.into_iter().try_fold(origin.clone(), |o, (d, s)| o.with(*d, s, family))
+    /// The arriving packets of region `k` that have become those of `piece`, a part of it.
+    fn before_changes(&self, piece: &Cube, k: usize, family: Family) -> Option<Cube> {
+        let same = piece.dims().iter().filter(|(d, _)| d.as_field().is_none_or(|f| !self.changed.contains(&f)));
+        let arrived = same.into_iter().try_fold(self.origins.get(k)?.clone(), |o, (d, s)| o.with(*d, s, family))?;
+        self.kept.get(k)?.iter().try_fold(arrived, |o, kept| match piece.field(kept.field) {
+            // The piece lies within one prefix, so that what lies between two addresses still does.
+            Some(set) => {
+                let before = set.intervals().iter().map(|&(lo, hi)| (kept.before(lo), kept.before(hi))).collect();
+                o.with(Dim::field(kept.field), &Ranges::from_intervals(before), family)
+            }
+            None => Some(o),
+        })
     }
 
     /// The arriving packets that have become those of `piece`, a part of some region.
     fn arrived(&self, piece: &Cube, family: Family) -> Option<Cube> {
         let k = self.regions.iter().position(|r| piece.is_subset(r))?;
-        self.before_changes(piece, &self.origins[k], family)
+        self.before_changes(piece, k, family)
     }
 }
 
@@ -56,7 +83,8 @@ impl Variants {
         let regions: Vec<Cube> = occurring.iter().flat_map(|o| arriving.iter().filter_map(|a| a.and(o))).collect();
         let program = analysis.program(way, family, purpose, None)?;
         let origins = regions.clone();
-        let mut list = vec![Variant { program, regions, origins, via: Vec::new(), changed: Vec::new(), certain: true }];
+        let kept = vec![Vec::new(); regions.len()];
+        let mut list = vec![Variant { program, regions, origins, kept, via: Vec::new(), changed: Vec::new(), certain: true }];
         let mut at = 0;
         while at < list.len() {
             let found = children(analysis, way, family, purpose, &list[at])?;
@@ -76,6 +104,7 @@ impl Variants {
         let mut joined: Vec<Variant> = Vec::new();
         for v in all.list.drain(..) {
             match joined.iter_mut().find(|j| Arc::ptr_eq(&j.program, &v.program)) {
+                // Of joined ones nobody asks what they were.
                 Some(j) => j.regions.extend(v.regions),
                 None => joined.push(v),
             }
@@ -96,23 +125,27 @@ fn children(analysis: &Analysis<'_>, way: Way, family: Family, purpose: Purpose,
         let Act::Divert(id) = entry.act else { continue };
         let divert = &v.program.diverts[id as usize];
         let mut child: Option<Variant> = None;
-        for (region, origin) in v.regions.iter().zip(&v.origins) {
+        for (k, region) in v.regions.iter().enumerate() {
             let Some(start) = region.and(&entry.cube) else { continue };
             let pieces = v.program.effective(e, &[start]).map_err(gave_up)?;
             for piece in pieces {
                 let Some((cube, certain)) = apply(divert, &piece, &analysis.space, way, family) else { continue };
-                let Some(origin) = v.before_changes(&piece, origin, family) else { continue };
+                let Some(origin) = v.before_changes(&piece, k, family) else { continue };
                 if child.is_none() {
                     let program = analysis.program(way, family, purpose, Some(&divert.then))?;
                     let mut via = v.via.clone();
                     via.push(divert.line);
                     let mut changed = v.changed.clone();
                     changed.extend(changes(divert));
-                    child = Some(Variant { program, regions: vec![], origins: vec![], via, changed, certain: v.certain });
+                    child = Some(Variant { program, regions: vec![], origins: vec![], kept: vec![], via, changed, certain: v.certain });
                 }
                 if let Some(c) = &mut child {
                     c.regions.push(cube);
                     c.origins.push(origin);
+                    let changed = changes(divert);
+                    let mut kept: Vec<Kept> = v.kept[k].iter().copied().filter(|kept| !changed.contains(&kept.field)).collect();
+                    kept.extend(keeps(divert, &piece).into_iter().filter(|kept| !v.changed.contains(&kept.field)));
+                    c.kept.push(kept);
                     c.certain &= certain;
                 }
             }
@@ -132,6 +165,16 @@ fn sides(kind: NatKind) -> (Field, Field, Field) {
         NatKind::Destination | NatKind::Redirect => (Field::Dst, Field::Dport, Field::DstType),
         NatKind::Source | NatKind::Masquerade => (Field::Src, Field::Sport, Field::SrcType),
     }
+}
+
+/// The address of the packets of `cube` of which a divert keeps the host bits, if they are all of one prefix.
+fn keeps(divert: &Divert, cube: &Cube) -> Option<Kept> {
+    let t = divert.translation.as_ref().filter(|t| t.keep_host_bits && !t.unknown)?;
+    let (field, ..) = sides(t.kind);
+    let (old, [(lo, hi)]) = (cube.field(field)?, t.addresses.as_ref()?.1.intervals()) else { return None };
+    let host = hi - lo;
+    let prefix = old.min()? & !host;
+    old.intervals().iter().all(|(a, b)| a & !host == prefix && b & !host == prefix).then_some(Kept { field, prefix, host })
 }
 
 /// The fields that a divert may change.
@@ -207,10 +250,15 @@ fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Fami
         (None, NatKind::Redirect) if way == Way::Forward => return None,
         (None, NatKind::Redirect) => space.local(family).cloned(),
         (None, NatKind::Masquerade) => None,
-        (None, _) => old,
+        (None, _) => old.clone(),
     };
     if new.is_none() && space.is_matched(address) {
         certain = false;
+    }
+    if let (true, [(lo, hi)]) = (t.keep_host_bits && !t.unknown, t.addresses.as_ref().map_or(&[][..], |(_, set)| set.intervals())) {
+        // From several prefixes into one: which address came from which is not kept.
+        let of_one = |old: &Ranges| old.min().zip(old.max()).is_some_and(|(a, b)| a & !(hi - lo) == b & !(hi - lo));
+        certain &= lo == hi || old.as_ref().is_some_and(of_one);
     }
     if way == Way::Input && t.kind == NatKind::Destination && space.local(family).is_none() {
         // Whether the new destination is this device's own is not known.
@@ -444,6 +492,9 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet, g
         for f in &v.changed {
             packet.set(*f, arrived.field(*f));
         }
+        for kept in v.kept.get(k).into_iter().flatten() {
+            packet.set(kept.field, kept.before(decided.field(kept.field)));
+        }
     }
     let open = (analysis.space.condition_count() > 0)
         .then(|| walk_given(analysis, (way, family), &packet, given, Some(decided), purpose.logs_decide));
@@ -495,7 +546,7 @@ fn passing_within(
     let variants = Variants::explore(analysis, way, family, purpose, arriving)?;
     let mut out = Vec::new();
     for v in variants.all() {
-        for (region, origin) in v.regions.iter().zip(&v.origins) {
+        for (k, region) in v.regions.iter().enumerate() {
             let regions: Vec<Cube> = deciding.iter().filter_map(|d| region.and(d)).collect();
             for group in candidates(&v.program, &regions, want) {
                 for e in group {
@@ -507,7 +558,7 @@ fn passing_within(
                     };
                     let pieces = pieces.map_err(gave_up)?;
                     for piece in pieces {
-                        let Some(arriving) = v.before_changes(&piece, origin, family) else { continue };
+                        let Some(arriving) = v.before_changes(&piece, k, family) else { continue };
                         out.push(Passing {
                             arriving,
                             accepted_as: piece,
