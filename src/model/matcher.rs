@@ -121,15 +121,6 @@ impl Match {
         }
     }
 
-    /// Calls `f` on every match below that has no parts, and may put another in its place.
-    pub(super) fn replace(&mut self, f: &impl Fn(&mut Match)) {
-        match self {
-            Match::Not(m) => m.replace(f),
-            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.replace(f)),
-            leaf => f(leaf),
-        }
-    }
-
     /// The same, to change them.
     pub fn walk_mut(&mut self, f: &mut impl FnMut(&mut Match)) {
         f(self);
@@ -137,6 +128,15 @@ impl Match {
             Match::Not(m) => m.walk_mut(f),
             Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.walk_mut(f)),
             _ => {}
+        }
+    }
+
+    /// Calls `f` on every match below that has no parts, and may put another in its place.
+    pub(super) fn replace(&mut self, f: &impl Fn(&mut Match)) {
+        match self {
+            Match::Not(m) => m.replace(f),
+            Match::All(v) | Match::AnyOf(v) => v.iter_mut().for_each(|m| m.replace(f)),
+            leaf => f(leaf),
         }
     }
 
