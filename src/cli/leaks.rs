@@ -160,7 +160,7 @@ impl Page<'_, '_> {
                 (None, false) => "leaves outside the tunnel".into(),
             };
             out.push_str(&format!("    {}: {text}\n", family.name()));
-            if state == State::Up && leaks.local_routes_unknown && !leaks.boxes.is_empty() == leaks.own_rule.is_none() {
+            if state == State::Up && leaks.local_routes_unknown && leaks.own_rule.is_none() {
                 out.push_str("      and what the network around it routes more exactly: no routes were exported (ip route, ip -6 route)\n");
             }
         }
