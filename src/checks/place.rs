@@ -196,7 +196,8 @@ fn is_routed(device: &Device, zone: &Zone, family: Family) -> bool {
 }
 
 /// As [`hits`], with packets that people believe where there are any: from a network behind the interface on which they arrive, to one behind
-/// the interface through which they leave (or an address of the device itself), TCP, opening a connection.
+/// the interface through which they leave (or an address of the device itself), TCP, opening a connection. What is let through by rules that
+/// no setting takes away is left out ([`crate::model::Rule::inherent`]): nobody can mend it.
 ///
 /// # Errors
 /// A bound was hit.
@@ -204,6 +205,7 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
     /// More pairs of places than this are not tried: the packets are true without.
     const MOST: usize = 4096;
     let mut found = hits(analysis, query, arriving, deciding)?;
+    found.found.retain(|hit| !is_inherent(analysis, hit.line));
     if found.found.is_empty() {
         return Ok(found);
     }
@@ -252,6 +254,11 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
         }
     }
     Ok(found)
+}
+
+fn is_inherent(analysis: &Analysis<'_>, line: Line) -> bool {
+    let chain = analysis.device.chains.get(line.chain.0 as usize);
+    line.rule.and_then(|rule| chain?.rules.get(rule as usize)).is_some_and(|rule| rule.inherent)
 }
 
 /// For each interface: packets on it with an address of a network behind it; behind that of the default route is whatever is behind no other.

@@ -104,7 +104,7 @@ fn entities_and_damage_are_said_and_leave_every_packet_open() {
     let reading = read(&OPNSENSE, cut);
     assert!(reading.notes.iter().any(|n| n.incomplete));
     let open = |chain: &crate::model::Chain| chain.rules.iter().any(|r| matches!(r.action, crate::model::Action::Opaque(_)));
-    assert!(reading.device.chains.iter().any(|c| c.name == "in" && open(c)));
+    assert!(reading.device.chains.iter().any(|c| c.name == "filter/in" && open(c)));
 }
 
 #[test]
