@@ -220,7 +220,9 @@ fn vpn(reader: &mut Reader<'_>, cx: &Context<'_, '_>, out: &mut Vec<Rule>) {
             first = first.or(Some(tunnel.first));
             if let Some(word) = tunnel.values("interface").first() {
                 let arrival = cx.zones.on(reader, Direction::In, &word.text, word.span);
-                out.push(Rule::implied("IPsec", Match::all(vec![arrival, ike()]), Action::Accept, tunnel.first));
+                // CLI reference, `vpn ipsec phase1-interface`, `ip-version`: 4 by default.
+                let family = Match::Family(if tunnel.is("ip-version", "6") { Family::V6 } else { Family::V4 });
+                out.push(Rule::implied("IPsec", Match::all(vec![arrival, family, ike()]), Action::Accept, tunnel.first));
             }
         }
     }
