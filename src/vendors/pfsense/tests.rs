@@ -137,3 +137,15 @@ fn a_flood_of_aliases_in_aliases_is_bounded_and_said() {
     let reading = read(&PFSENSE, &text);
     assert!(reading.notes.iter().any(|n| n.incomplete));
 }
+
+#[test]
+fn a_part_of_the_new_filter_that_is_not_known_is_said() {
+    let read = |part: &str| {
+        let text =
+            format!("<opnsense><interfaces/><OPNsense><Firewall><Filter><rules/><npt/>{part}</Filter></Firewall></OPNsense></opnsense>");
+        let reading = crate::vendors::format("opnsense").unwrap().read_text("config.xml", &text).1;
+        reading.notes.iter().map(|n| n.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(read("<onetoone/><settings/>"), [""; 0]);
+    assert_eq!(read("<settings><nothing>1</nothing></settings>"), ["what <settings> configures is not known"]);
+}
