@@ -405,3 +405,39 @@ fn the_corpus_means_what_its_own_tests_say() {
         assert!(undefined.is_empty(), "what was set and set again is not used: {undefined:?}");
     }
 }
+
+#[test]
+fn ike_answers_over_the_family_of_its_tunnels() {
+    let four = device(OFFICE);
+    assert_eq!(fate(&four, "udp 500 wan1> 192.0.2.9 198.51.100.2"), Accept);
+    assert_eq!(fate(&four, "udp 500 wan1> 2001:db8:ff::1 2001:db8:a::2"), Unknown);
+    let six = device(&OFFICE.replace("set remote-gw 203.0.113.77", "set ip-version 6\n        set remote-gw6 2001:db8:ff::77"));
+    assert_eq!(fate(&six, "udp 500 wan1> 2001:db8:ff::1 2001:db8:a::2"), Accept);
+}
+
+#[test]
+fn packets_in_no_valid_session_are_refused_unless_routing_is_asymmetric_and_logged_where_that_is_set() {
+    let refusal = |d: &Device| {
+        let mut rules = d.chains.iter().flat_map(|c| &c.rules);
+        rules.find(|r| r.implied == Some("refusal of packets in no valid session")).map(|r| r.log)
+    };
+    assert_eq!(refusal(&device(OFFICE)), Some(false));
+    assert_eq!(refusal(&device(&format!("{OFFICE}config log setting\n    set log-invalid-packet enable\nend\n"))), Some(true));
+    assert_eq!(refusal(&device(&format!("{OFFICE}config system settings\n    set asymroute enable\nend\n"))), None);
+}
+
+#[test]
+fn what_no_service_answers_is_logged_by_two_settings() {
+    let logs = |more: &str| {
+        let d = device(&format!("{OFFICE}config log setting\n{more}end\n"));
+        d.chains
+            .iter()
+            .flat_map(|c| &c.rules)
+            .filter(|r| r.implied == Some("refusal of what no service answers"))
+            .map(|r| r.log)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(logs(""), [false, false]);
+    assert_eq!(logs("    set local-in-deny-unicast enable\n"), [false, true]);
+    assert_eq!(logs("    set local-in-deny-broadcast enable\n"), [true, false]);
+}

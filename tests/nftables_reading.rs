@@ -279,3 +279,13 @@ proptest! {
         prop_assert_eq!(reading.lines[&FileId(0)].len(), file.line_count());
     }
 }
+
+#[test]
+fn a_note_says_what_is_written_however_often_it_is_written() {
+    let reading = read("table inet t {\n chain c {\n limit rate 5/second accept\n limit rate 5/second accept\n }\n}\n");
+    let texts: Vec<&str> = reading.notes.iter().map(|n| n.text.as_str()).collect();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts[0], texts[1]);
+    // They are conditions of their own all the same.
+    assert_eq!(reading.device.conditions.len(), 2);
+}

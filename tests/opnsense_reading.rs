@@ -240,3 +240,68 @@ fn answers_pass_and_packets_of_no_connection_do_not() {
     packet["ct"] = json!("established");
     assert_eq!(verdict(&d, &packet), "accept");
 }
+
+/// OPNsense with an instance of WireGuard, its device assigned to `opt1` or to nothing, and the rules of `opt1` or of the group.
+fn with_wireguard(assigned: &str, instance: &str, rules: &str) -> Device {
+    let text = format!(
+        "<opnsense><system><webgui><protocol>https</protocol><noantilockout>1</noantilockout></webgui></system><interfaces>\
+         <wan><enable>1</enable><if>em0</if><ipaddr>dhcp</ipaddr></wan><lan><enable>1</enable><if>em1</if><ipaddr>10.0.0.1</ipaddr><subnet>24</subnet></lan>\
+         {assigned}</interfaces><filter>{rules}</filter><OPNsense><wireguard><general><enabled>1</enabled></general>\
+         <server><servers><server uuid=\"s\"><enabled>1</enabled><instance>0</instance><tunneladdress>10.9.0.1/24</tunneladdress><peers>c</peers>{instance}</server></servers></server>\
+         <client><clients><client uuid=\"c\"><enabled>1</enabled><tunneladdress>10.9.0.2/32,10.20.0.0/16</tunneladdress></client></clients></client>\
+         </wireguard></OPNsense></opnsense>"
+    );
+    device("opnsense", &text)
+}
+
+const ASSIGNED: &str = "<opt1><enable>1</enable><if>wg0</if><descr>HQ</descr></opt1>";
+
+fn to(interface: &str, place: &str) -> String {
+    rule("pass", interface, "", 22).replace("<destination><any/>", &format!("<destination><network>{place}</network>"))
+}
+
+#[test]
+fn an_interface_has_the_address_of_the_wireguard_device_that_is_assigned_to_it() {
+    for place in ["opt1ip", "opt1", "(self)"] {
+        let d = with_wireguard(ASSIGNED, "", &to("opt1", place));
+        assert_eq!(verdict(&d, &to_us("opt1", "10.9.0.2", "10.9.0.1", "tcp", 22)), "accept", "{place}");
+        assert_eq!(verdict(&d, &to_us("opt1", "10.9.0.2", "10.0.0.1", "tcp", 22)), if place == "(self)" { "accept" } else { "drop" });
+    }
+    let d = with_wireguard("", "", &to("lan", "(self)"));
+    assert_eq!(verdict(&d, &to_us("lan", "10.0.0.7", "10.9.0.1", "tcp", 22)), "accept");
+}
+
+#[test]
+fn what_the_peers_of_wireguard_may_send_is_routed_to_them_unless_routes_are_off() {
+    let routed = |d: &Device| {
+        d.routes.iter().flatten().filter(|r| r.interface.as_deref() == Some("opt1")).map(|r| r.to.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(routed(&with_wireguard(ASSIGNED, "", "")), ["10.9.0.2/32", "10.20.0.0/16"]);
+    assert_eq!(routed(&with_wireguard(ASSIGNED, "<disableroutes>1</disableroutes>", "")), [""; 0]);
+}
+
+#[test]
+fn the_address_of_a_tunnel_that_is_configured_elsewhere_is_not_known() {
+    let d = with_wireguard("<opt1><enable>1</enable><if>gif0</if></opt1>", "", &to("opt1", "opt1ip"));
+    assert_eq!(verdict(&d, &to_us("opt1", "10.9.0.2", "10.77.0.1", "tcp", 22)), "unknown");
+}
+
+#[test]
+fn nothing_that_arrives_on_the_loopback_interface_is_routed() {
+    for format in ["pfsense", "opnsense"] {
+        let d = small(format, "", "");
+        assert_eq!(verdict(&d, &through("lo0", "wan", "10.0.0.1", "203.0.113.9", "tcp", 80)), "drop", "{format}");
+        assert_eq!(verdict(&d, &to_us("lo0", "127.0.0.1", "127.0.0.1", "tcp", 80)), "accept", "{format}");
+    }
+}
+
+#[test]
+fn a_rule_is_called_by_its_description() {
+    let d = small("opnsense", "", &rule("pass", "wan", "<descr>web</descr>", 80));
+    let analysis = Analysis::new(&d, &[], &Limits::default());
+    let walked = walked(&d, &to_us("wan", "203.0.113.7", "192.0.2.2", "tcp", 80));
+    let words: Vec<String> = walked.path.iter().map(|l| analysis.line_words(*l)).collect();
+    assert_eq!(words.last().map(String::as_str), Some("rule \"web\" of filter/in"));
+    let implied = self::walked(&d, &to_us("lo0", "127.0.0.1", "127.0.0.1", "tcp", 80));
+    assert_eq!(analysis.line_words(implied.path[0]), "the implied rule \"loopback interface\" of filter/in");
+}

@@ -4,7 +4,7 @@ mod judging;
 
 use std::collections::BTreeSet;
 
-use fwproof::diag::Verdict;
+use fwproof::diag::{LineState, Verdict};
 use judging::{Judged, judge};
 
 /// The day on which the samples are judged: attestations and exports grow old.
@@ -39,6 +39,24 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("worker-exports-are-fresh", "acme/staff.csv", "chloe"),
     ("worker-has-host-firewall", "acme/staff.csv", "farid"),
     ("vpn-keys-are-unique", "chloe/wg0.conf", "PrivateKey"),
+    ("admin-closed-to-untrusted", "showroom-fw/config.xml", "TEMP the dealer helps"),
+    ("no-expired-rule", "showroom-fw/config.xml", "<rule uuid="),
+    ("inside-closed-to-strangers", "showroom-fw/config.xml", "<interface>wan</interface>"),
+    ("port-forwards-are-documented", "showroom-fw/config.xml", "<rule>"),
+    ("tills-stand-alone", "showroom-fw/config.xml", "guests surf"),
+    ("administration-sessions-end", "showroom-fw/config.xml", "<protocol>https</protocol>"),
+    ("administrators-are-bound", "showroom-fw/config.xml", "<name>root</name>"),
+    ("admin-closed-to-untrusted", "branch-fw/fortigate.conf", "set allowaccess ping https ssh telnet"),
+    ("administration-is-encrypted", "branch-fw/fortigate.conf", "set allowaccess ping https ssh telnet"),
+    ("administrators-are-bound", "branch-fw/fortigate.conf", "edit \"admin\""),
+    ("no-any-to-any", "branch-fw/fortigate.conf", "edit 7"),
+    ("inside-closed-to-strangers", "branch-fw/fortigate.conf", "edit 6"),
+    ("port-forwards-are-documented", "branch-fw/fortigate.conf", "edit \"phone-system\""),
+    ("vpn-no-weak-cryptography", "branch-fw/fortigate.conf", "set proposal aes256-sha256 3des-sha1"),
+    ("vpn-no-weak-cryptography", "branch-fw/fortigate.conf", "set dhgrp 14 2"),
+    ("no-unused-object", "branch-fw/fortigate.conf", "old-isp-router"),
+    ("docker-bypasses-worker-firewall", "hana/iptables-save.txt", "--dport 5432 -j DNAT"),
+    ("worker-inbound-default-deny", "zones/home.xml", "target=\"ACCEPT\""),
 ];
 
 fn at(judged: &Judged, finding: &fwproof::diag::Finding) -> (String, String) {
@@ -100,7 +118,9 @@ fn every_line_of_the_samples_is_understood_or_irrelevant_but_for_rate_limits() {
         let judged = judge(folder, AS_OF);
         for file in &judged.report.files {
             for note in &file.notes {
-                assert!(note.text.contains("limit"), "{}: {}", judged.inventory.sources.locate(note.span), note.text);
+                // A file of ufw beside what the kernel has.
+                let superseded = note.state == LineState::Irrelevant;
+                assert!(superseded || note.text.contains("limit"), "{}: {}", judged.inventory.sources.locate(note.span), note.text);
             }
         }
     }

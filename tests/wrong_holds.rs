@@ -548,3 +548,62 @@ fn a_bit_of_a_mark_is_what_the_rules_made_it() {
         assert_eq!(case.of("forward-default-deny"), verdict, "{asked}");
     }
 }
+
+/// An OPNsense whose outer interface asks for its address, with these rules.
+fn asking(rules: &str) -> String {
+    format!(
+        "<opnsense><system><webgui><protocol>https</protocol></webgui><ipv6allow>1</ipv6allow></system><interfaces>\
+         <wan><enable>1</enable><if>em0</if><ipaddr>dhcp</ipaddr><ipaddrv6>dhcp6</ipaddrv6><blockpriv>1</blockpriv><blockbogons>1</blockbogons></wan>\
+         <lan><enable>1</enable><if>em1</if><ipaddr>10.1.0.1</ipaddr><subnet>24</subnet></lan></interfaces><filter>{rules}</filter></opnsense>"
+    )
+}
+
+#[test]
+fn what_a_firewall_lets_in_by_itself_and_nobody_can_close_is_no_finding_and_what_people_write_is() {
+    let checks = [
+        "firewall-closed-to-internet",
+        "inside-closed-to-internet",
+        "spoofed-sources-refused",
+        "invalid-packets-dropped",
+        "inbound-default-deny",
+    ];
+    let text = asking("");
+    for check in checks {
+        assert_eq!(Case::edge(&[("edge/config.xml", &text)]).of(check), Verdict::Holds, "{check}");
+    }
+    // The same packets, let in by a rule that somebody wrote.
+    let written = asking(
+        "<rule><type>pass</type><interface>wan</interface><ipprotocol>inet</ipprotocol><protocol>udp</protocol><source><any/></source>\
+         <destination><any/><port>68</port></destination></rule>",
+    );
+    for check in ["firewall-closed-to-internet", "inside-closed-to-internet"] {
+        assert_eq!(Case::edge(&[("edge/config.xml", &written)]).of(check), Verdict::Violated, "{check}");
+    }
+}
+
+#[test]
+fn a_kernel_setting_is_asked_of_hosts_and_not_of_appliances() {
+    let text = asking("");
+    assert_eq!(Case::edge(&[("edge/config.xml", &text)]).of("source-routing-off"), Verdict::NotApplicable);
+    assert_eq!(Case::edge(&[("edge/r.nft", &filter("", ""))]).of("source-routing-off"), Verdict::Unknown);
+}
+
+#[test]
+fn a_rule_for_all_addresses_of_a_family_is_one_from_anywhere_to_anywhere() {
+    let any = |what: &str| {
+        format!(
+            "#config-version=FGT40F-7.4.8-FW-build2795-250523:opmode=0:vdom=0:user=admin\nconfig system interface\n    edit \"wan1\"\n        set ip 192.0.2.2 255.255.255.0\n    next\n\
+             edit \"lan\"\n        set ip 10.1.0.1 255.255.255.0\n    next\nend\nconfig firewall policy\n    edit 1\n        set srcintf {what}\n        set dstintf \"any\"\n        set action accept\n\
+             set srcaddr \"all\"\n        set dstaddr \"all\"\n        set schedule \"always\"\n        set service \"ALL\"\n    next\nend\n"
+        )
+    };
+    assert_eq!(Case::edge(&[("edge/f.conf", &any("\"any\""))]).of("no-any-to-any"), Verdict::Violated);
+    assert_eq!(Case::edge(&[("edge/f.conf", &any("\"lan\""))]).of("no-any-to-any"), Verdict::Holds);
+    let floating = "<rule><type>pass</type><floating>yes</floating><quick>1</quick><direction>in</direction><ipprotocol>inet</ipprotocol><source><any/></source>\
+                    <destination><any/></destination></rule>";
+    assert_eq!(Case::edge(&[("edge/config.xml", &asking(floating))]).of("no-any-to-any"), Verdict::Violated);
+    let udp = floating.replace("<source>", "<protocol>udp</protocol><source>");
+    assert_eq!(Case::edge(&[("edge/config.xml", &asking(&udp))]).of("no-any-to-any"), Verdict::Holds);
+    assert_eq!(Case::edge(&[("edge/r.nft", &filter("", "ip saddr 0.0.0.0/0 accept"))]).of("no-any-to-any"), Verdict::Violated);
+    assert_eq!(Case::edge(&[("edge/r.nft", &filter("", "ip saddr 0.0.0.0/1 accept"))]).of("no-any-to-any"), Verdict::Holds);
+}

@@ -7,7 +7,7 @@ pub use crate::eval::plain::opening;
 use crate::eval::{Analysis, Limit, Line, Space, Way, words};
 use crate::model::{Device, LOOPBACK, Match, NamePattern, PolicyRouting, Route, Tunnel, is_loopback};
 use crate::net::{Family, Ranges, prefix_bounds};
-use crate::packets::fields::ct;
+use crate::packets::fields::{addr_type, ct};
 use crate::packets::{Cube, Dim, Field};
 
 /// The interfaces of a device behind which a zone sits, as the baseline says, or as the device's addresses and routes show. `None`: not known.
@@ -197,7 +197,8 @@ fn is_routed(device: &Device, zone: &Zone, family: Family) -> bool {
 }
 
 /// As [`hits`], with packets that people believe where there are any: from a network behind the interface on which they arrive, to one behind
-/// the interface through which they leave (or an address of the device itself), TCP, opening a connection.
+/// the interface through which they leave (or an address of the device itself), TCP, opening a connection. What is let through by rules that
+/// no setting takes away is left out ([`crate::model::Rule::inherent`]): nobody can mend it.
 ///
 /// # Errors
 /// A bound was hit.
@@ -205,6 +206,7 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
     /// More pairs of places than this are not tried: the packets are true without.
     const MOST: usize = 4096;
     let mut found = hits(analysis, query, arriving, deciding)?;
+    found.found.retain(|hit| !is_inherent(analysis, hit.line));
     if found.found.is_empty() {
         return Ok(found);
     }
@@ -216,7 +218,10 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
     let from = cross(&cross(arriving, &[opening(family)]), &home);
     let to = match way {
         Way::Forward => cross(deciding, &homes(analysis, family, Field::Oif, Field::Dst)),
-        Way::Input => cross(deciding, &own_addresses(analysis, family)),
+        Way::Input => {
+            let nearest = cross(deciding, &own_addresses_where_they_are(analysis, family));
+            if nearest.is_empty() { cross(deciding, &own_addresses(analysis, family)) } else { nearest }
+        }
         Way::Output => Vec::new(),
     };
     let pick = |a: &[Cube], b: &[Cube]| if a.is_empty() { b.to_vec() } else { a.to_vec() };
@@ -255,6 +260,11 @@ pub fn likely_hits(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], dec
     Ok(found)
 }
 
+fn is_inherent(analysis: &Analysis<'_>, line: Line) -> bool {
+    let chain = analysis.device.chains.get(line.chain.0 as usize);
+    line.rule.and_then(|rule| chain?.rules.get(rule as usize)).is_some_and(|rule| rule.inherent)
+}
+
 /// For each interface: packets on it with an address of a network behind it; behind that of the default route is whatever is behind no other.
 fn homes(analysis: &Analysis<'_>, family: Family, interface: Field, address: Field) -> Vec<Cube> {
     let device = analysis.device;
@@ -287,8 +297,24 @@ fn homes(analysis: &Analysis<'_>, family: Family, interface: Field, address: Fie
 /// Packets to the device's own addresses, those of the loopback interface aside.
 fn own_addresses(analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
     let interfaces = analysis.device.interfaces.iter().flatten().filter(|i| !is_loopback(&i.name));
-    let own = interfaces.flat_map(|i| &i.addresses).map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family);
-    Cube::of(Dim::field(Field::Dst), Ranges::from_values(own.map(|(_, n)| n)), family).into_iter().collect()
+    let own = interfaces.clone().flat_map(|i| &i.addresses).map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family);
+    let known = Cube::of(Dim::field(Field::Dst), Ranges::from_values(own.map(|(_, n)| n)), family);
+    // An address that is given from elsewhere is told by its being the device's.
+    let given = interfaces.clone().any(|i| i.dynamic.contains(&family));
+    let given = given.then(|| Cube::of(Dim::field(Field::DstType), Ranges::single(addr_type::LOCAL), family)).flatten();
+    known.into_iter().chain(given).collect()
+}
+
+/// Packets that arrive on an interface for an address of that interface.
+fn own_addresses_where_they_are(analysis: &Analysis<'_>, family: Family) -> Vec<Cube> {
+    let interfaces = analysis.device.interfaces.iter().flatten().filter(|i| !is_loopback(&i.name));
+    let own = |i: &crate::model::Interface| {
+        let all = i.addresses.iter().map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family).map(|(_, n)| n);
+        let number = Ranges::single(analysis.space.interface_number(&i.name));
+        let cube = Cube::of(Dim::field(Field::Dst), Ranges::from_values(all), family)?;
+        cube.with(Dim::field(Field::Iif), &number, family)
+    };
+    interfaces.filter_map(own).collect()
 }
 
 /// What a finding about a line is about: the text of the rule, which stays when other rules come and go, or the chain whose policy it is.

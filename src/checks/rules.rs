@@ -10,6 +10,7 @@ use crate::diag::{Finding, Label};
 use crate::eval::fates::Fate;
 use crate::eval::{Analysis, Limit, Line};
 use crate::model::{Action, ChainId, Device, Match};
+use crate::net::{Family, Ranges};
 use crate::packets::Field;
 use crate::packets::fields::ct;
 
@@ -195,11 +196,19 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     for id in hooked {
         let chain = device.chain(id);
         for (i, rule) in chain.rules.iter().enumerate() {
-            if rule.enabled && rule.implied.is_none() && rule.action == Action::Accept && is_everything(&rule.matcher) {
+            if !rule.enabled || rule.implied.is_some() || rule.action != Action::Accept {
+                continue;
+            }
+            let all: Vec<Family> = Family::BOTH.into_iter().filter(|f| is_everything(&rule.matcher, *f)).collect();
+            if !all.is_empty() {
                 let line = Line { chain: id, rule: Some(i as u32) };
-                let message = format!("{} accepts every packet from anywhere to anywhere", analysis.line_words(line));
+                let packet = match all.as_slice() {
+                    [family] => format!("{} packet", family.name()),
+                    _ => "packet".to_owned(),
+                };
+                let message = format!("{} accepts every {packet} from anywhere to anywhere", analysis.line_words(line));
                 findings.push(
-                    Finding::new(message, Label::new(rule.span, "no condition at all"))
+                    Finding::new(message, Label::new(rule.span, "no condition that narrows it"))
                         .on(&device.name)
                         .about(format!("{} {}", device.name, chain.name)),
                 );
@@ -208,13 +217,24 @@ fn any_to_any(analysis: &Analysis<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a match leaves nothing out but packets of some states: with new connections let in, answers come along.
-fn is_everything(matcher: &Match) -> bool {
+/// Whether a match leaves nothing of a family out but packets of some states: with new connections let in, answers come along. A packet comes without a
+/// mark, and opens a TCP connection by SYN.
+fn is_everything(matcher: &Match, family: Family) -> bool {
+    const SYN: u128 = 2;
+    let is = |m: &Match| is_everything(m, family);
     match matcher {
         Match::Any => true,
+        Match::Family(f) => *f == family,
+        Match::Address(field, f, set) => *f == family && set.complement((*field).max(family)).is_empty(),
         Match::Field(Field::Ct, states) => states.contains(ct::NEW),
-        Match::All(parts) => parts.iter().all(is_everything),
-        Match::AnyOf(parts) => parts.iter().any(is_everything),
+        Match::Field(Field::Mark, marks) => marks.contains(0),
+        Match::Field(field, set) => set.complement((*field).max(family)).is_empty(),
+        Match::All(parts) => parts.iter().all(is),
+        Match::AnyOf(parts) => {
+            let not_tcp = |m: &Match| matches!(m, Match::Field(Field::Proto, p) if p.complement(255).is_subset(&Ranges::single(6)));
+            let syn = |m: &Match| matches!(m, Match::Field(Field::TcpFlags, flags) if flags.contains(SYN));
+            parts.iter().any(is) || (parts.iter().any(not_tcp) && parts.iter().any(syn))
+        }
         _ => false,
     }
 }

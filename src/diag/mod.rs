@@ -88,7 +88,7 @@ impl LineState {
 pub struct Note {
     /// Where.
     pub span: Span,
-    /// The state of the line on account of it: `NotModelled`, `Unsupported` or `Unrecognised`.
+    /// The state of the line on account of it: `NotModelled`, `Unsupported` or `Unrecognised`; `Irrelevant` where another file is read in its place.
     pub state: LineState,
     /// One short sentence; may quote the configuration, but never a secret.
     pub text: String,

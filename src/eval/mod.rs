@@ -138,7 +138,7 @@ impl<'a> Analysis<'a> {
     pub fn line_words(&self, line: Line) -> String {
         match (self.device.chains.get(line.chain.0 as usize), line.rule) {
             (Some(chain), Some(r)) => match chain.rules.get(r as usize) {
-                Some(Rule { implied: Some(what), .. }) => format!("the implied {what} of {}", chain.name),
+                Some(Rule { implied: Some(what), .. }) => format!("the implied rule \"{what}\" of {}", chain.name),
                 Some(Rule { name: Some(name), .. }) => format!("rule {name} of {}", chain.name),
                 _ => format!("rule {} of {}", r + 1, chain.name),
             },

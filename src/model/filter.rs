@@ -128,6 +128,10 @@ pub struct Rule {
     /// Nobody wrote this rule: the firewall makes it by itself, or another setting brings it about. What it is, in a few words
     /// (`anti-lockout rule`); `span` is what brings it about. Such rules decide like any others, and no lint blames them.
     pub implied: Option<&'static str>,
+    /// No setting takes it away as long as the device does what it is configured for, and what it lets in the network cannot do without: answers
+    /// to the device's own DHCP client (RFC 2131, RFC 8415), the ICMPv6 without which IPv6 does not work (RFC 4890, sections 4.3.1 and 4.4.1).
+    /// It decides like any other rule, and no check finds fault with what it lets through.
+    pub inherent: bool,
     /// Packets counted, where the export has counters.
     pub packets: Option<u64>,
     /// The rule (for several rules made of one written one, e.g. the elements of a verdict map: the part that is this).
@@ -148,6 +152,7 @@ impl Rule {
             comment: None,
             name: None,
             implied: None,
+            inherent: false,
             packets: None,
             span,
             whole: span,
@@ -157,6 +162,11 @@ impl Rule {
     /// A rule that nobody wrote, see [`Rule::implied`].
     pub fn implied(what: &'static str, matcher: Match, action: Action, span: Span) -> Rule {
         Rule { implied: Some(what), ..Rule::new(matcher, action, span) }
+    }
+
+    /// A rule that nobody wrote and nobody can take away, see [`Rule::inherent`].
+    pub fn inherent(what: &'static str, matcher: Match, action: Action, span: Span) -> Rule {
+        Rule { inherent: true, ..Rule::implied(what, matcher, action, span) }
     }
 }
 

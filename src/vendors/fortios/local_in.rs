@@ -25,7 +25,7 @@ pub(super) fn policies(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, servic
     let neighbours = Ranges::interval(130 << 8, (137 << 8) + 255);
     let matcher =
         Match::all(vec![Match::Family(Family::V6), Match::Field(Field::Proto, Ranges::single(58)), Match::Field(Field::Icmp, neighbours)]);
-    out.push(Rule::implied("acceptance of neighbour discovery", matcher, Action::Accept, at));
+    out.push(Rule::inherent("acceptance of neighbour discovery", matcher, Action::Accept, at));
     for (path, kind) in [("firewall local-in-policy", Kind::V4), ("firewall local-in-policy6", Kind::V6)] {
         for entry in cx.domain.table(path) {
             let family = kind.families()[0];
@@ -96,7 +96,13 @@ pub(super) fn services(
     vpn(reader, cx, &mut out);
     routing(cx, &mut out);
     others(reader, cx, asks_users, &mut out, at);
-    out.push(Rule::implied("refusal of what no service answers", Match::Any, Action::Drop, at));
+    // Technical tip 196654: what is refused is logged by two settings, which are off by default.
+    let groups = [(Family::V4, 0xe000_0000), (Family::V6, 0xff << 120)];
+    let groups = groups.map(|(f, first)| Match::Address(Field::Dst, f, Ranges::interval(first, f.max_address())));
+    for (matcher, setting) in [(Match::AnyOf(groups.to_vec()), "local-in-deny-broadcast"), (Match::Any, "local-in-deny-unicast")] {
+        let rule = Rule::implied("refusal of what no service answers", matcher, Action::Drop, at);
+        out.push(Rule { log: cx.log_setting(setting), ..rule });
+    }
     out
 }
 
@@ -155,14 +161,17 @@ fn access(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>, admi
     }
 }
 
+const DHCP_CLIENT: &str = "answers to the DHCP client";
+
 /// Other things that one interface answers.
 fn by_interface(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>, out: &mut Vec<Rule>) {
     let mut add = |what: &'static str, m: Match, span: Span| {
-        out.push(Rule::implied(what, Match::all(vec![on(&entry.name), m]), Action::Accept, span));
+        let dhcp = what == DHCP_CLIENT;
+        out.push(Rule { inherent: dhcp, ..Rule::implied(what, Match::all(vec![on(&entry.name), m]), Action::Accept, span) });
     };
     let v4 = |m: Match| Match::all(vec![Match::Family(Family::V4), m]);
     if entry.is("mode", "dhcp") {
-        add("answers to the DHCP client", v4(ports(17, &[68])), entry.at("mode"));
+        add(DHCP_CLIENT, v4(ports(17, &[68])), entry.at("mode"));
     }
     if entry.is("dhcp-relay-service", "enable") {
         add("DHCP relay", v4(ports(17, &[67])), entry.at("dhcp-relay-service"));
@@ -178,7 +187,7 @@ fn by_interface(reader: &mut Reader<'_>, cx: &Context<'_, '_>, entry: &Entry<'_>
     }
     let v6 = entry.section("ipv6");
     if let Some(v6) = v6.as_ref().filter(|s| s.is("ip6-mode", "dhcp")) {
-        add("answers to the DHCP client", Match::all(vec![Match::Family(Family::V6), ports(17, &[546])]), v6.first);
+        add(DHCP_CLIENT, Match::all(vec![Match::Family(Family::V6), ports(17, &[546])]), v6.first);
     }
     for setting in ["explicit-web-proxy", "explicit-ftp-proxy"] {
         if entry.is(setting, "enable") {
@@ -211,7 +220,9 @@ fn vpn(reader: &mut Reader<'_>, cx: &Context<'_, '_>, out: &mut Vec<Rule>) {
             first = first.or(Some(tunnel.first));
             if let Some(word) = tunnel.values("interface").first() {
                 let arrival = cx.zones.on(reader, Direction::In, &word.text, word.span);
-                out.push(Rule::implied("IPsec", Match::all(vec![arrival, ike()]), Action::Accept, tunnel.first));
+                // CLI reference, `vpn ipsec phase1-interface`, `ip-version`: 4 by default.
+                let family = Match::Family(if tunnel.is("ip-version", "6") { Family::V6 } else { Family::V4 });
+                out.push(Rule::implied("IPsec", Match::all(vec![arrival, family, ike()]), Action::Accept, tunnel.first));
             }
         }
     }

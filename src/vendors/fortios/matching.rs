@@ -74,6 +74,12 @@ pub(super) fn opaque(reader: &mut Reader<'_>, text: &str, span: Span) -> Match {
 }
 
 impl<'t> Context<'_, 't> {
+    /// Whether a setting of `log setting` is on, of the domain or else of the appliance.
+    pub fn log_setting(&self, name: &str) -> bool {
+        let log = self.domain.section("log setting").or_else(|| self.global_log.clone());
+        log.is_some_and(|l| l.is(name, "enable"))
+    }
+
     pub fn addresses(&mut self, family: Family) -> &mut Addresses<'t> {
         match family {
             Family::V4 => &mut self.v4,

@@ -35,7 +35,15 @@ pub(super) fn sessions(cx: &Context<'_, '_>, span: Span) -> Vec<Rule> {
     if !loose {
         let no_syn = Match::Field(Field::TcpFlags, Ranges::from_values((0..256).filter(|flags| flags & 2 == 0)));
         let tcp = Match::Field(Field::Proto, Ranges::single(6));
-        out.push(Rule::implied("refusal of TCP without a session", Match::all(vec![tcp, no_syn]), Action::Drop, span));
+        let mut refusal = Rule::implied("refusal of TCP without a session", Match::all(vec![tcp, no_syn]), Action::Drop, span);
+        // Answers and errors of ICMP that belong to no session are dropped too where routing is not asymmetric (technical tip "How the FortiGate
+        // behaves when asymmetric routing is enabled"), damaged headers always ("Life of a packet", IP integrity header checking).
+        let invalid = Match::Field(Field::Ct, Ranges::single(ct::INVALID));
+        let mut other = Rule::implied("refusal of packets in no valid session", invalid, Action::Drop, span);
+        // CLI reference, `log setting`: off by default.
+        let log = cx.log_setting("log-invalid-packet");
+        (refusal.log, other.log) = (log, log);
+        out.extend([refusal, other]);
     }
     out
 }
@@ -284,10 +292,9 @@ fn intrazone(cx: &Context<'_, '_>, out: &mut Policies) {
 
 /// Technical tip 207381: what no policy matches is denied.
 fn implicit_deny(cx: &Context<'_, '_>, out: &mut Policies, at: Span) {
-    let log = cx.domain.section("log setting").or_else(|| cx.global_log.clone());
     for (family, setting) in [(Family::V4, "fwpolicy-implicit-log"), (Family::V6, "fwpolicy6-implicit-log")] {
         let mut rule = Rule::implied("implicit deny policy", Match::Family(family), Action::Drop, at);
-        rule.log = log.as_ref().is_some_and(|l| l.is(setting, "enable"));
+        rule.log = cx.log_setting(setting);
         out.forward.push(rule);
     }
 }

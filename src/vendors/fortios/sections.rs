@@ -217,7 +217,16 @@ const SECTIONS: &[(&str, Class)] = &[
     ("vpn l2tp", Class::Part(&["status"])),
     ("vpn pptp", Class::Part(&["status"])),
     ("user group", Class::Part(&["member"])),
-    ("log setting", Class::Part(&["fwpolicy-implicit-log", "fwpolicy6-implicit-log"])),
+    (
+        "log setting",
+        Class::Part(&[
+            "fwpolicy-implicit-log",
+            "fwpolicy6-implicit-log",
+            "local-in-deny-unicast",
+            "local-in-deny-broadcast",
+            "log-invalid-packet",
+        ]),
+    ),
     ("log syslogd setting", Class::Part(&["status", "server", "mode", "enc-algorithm"])),
     ("log syslogd2 setting", Class::Part(&["status", "server", "mode", "enc-algorithm"])),
     ("log syslogd3 setting", Class::Part(&["status", "server", "mode", "enc-algorithm"])),

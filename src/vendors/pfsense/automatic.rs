@@ -62,6 +62,12 @@ impl Made {
         self.0.push(Step::implied(what, on, way, quick, matcher, Action::Accept, span));
     }
 
+    /// As [`Made::pass`], for what no setting takes away.
+    fn need(&mut self, what: &'static str, on: On, way: Way, quick: bool, matcher: Match, span: Span) {
+        self.pass(what, on, way, quick, matcher, span);
+        self.0.iter_mut().next_back().into_iter().for_each(|step| step.rule.inherent = true);
+    }
+
     fn block(&mut self, what: &'static str, on: On, way: Way, quick: bool, matcher: Match, span: Span) {
         let mut step = Step::implied(what, on, way, quick, matcher, Action::Drop, span);
         step.rule.log = true;
@@ -132,20 +138,20 @@ impl<'d> Lowering<'_, '_, 'd> {
             return;
         }
         let what = "ICMPv6 that IPv6 needs";
-        made.pass(what, On::Any, Way::Both, true, icmp6(&[1, 2, 135, 136]), whole);
+        made.need(what, On::Any, Way::Both, true, icmp6(&[1, 2, 135, 136]), whole);
         if self.dialect == Dialect::Opnsense {
             let newer = self.opaque("this version of OPNsense lets ICMPv6 types 3 and 4 through by itself", whole);
-            made.pass(what, On::Any, Way::Both, true, Match::all(vec![icmp6(&[3, 4]), newer]), whole);
+            made.need(what, On::Any, Way::Both, true, Match::all(vec![icmp6(&[3, 4]), newer]), whole);
         }
         let out = Match::all(vec![
             icmp6(&[129, 133, 134, 135, 136]),
             of(Field::Src, &["fe80::/10"]),
             of(Field::Dst, &["fe80::/10", "ff02::/16"]),
         ]);
-        made.pass(what, On::Any, Way::Out, true, out, whole);
+        made.need(what, On::Any, Way::Out, true, out, whole);
         for (from, to) in [("fe80::/10", &["fe80::/10", "ff02::/16"][..]), ("ff02::/16", &["fe80::/10"])] {
             let near = Match::all(vec![icmp6(&[128, 133, 134, 135, 136]), of(Field::Src, &[from]), of(Field::Dst, to)]);
-            made.pass(what, On::Any, Way::In, true, near, whole);
+            made.need(what, On::Any, Way::In, true, near, whole);
         }
     }
 
@@ -158,11 +164,11 @@ impl<'d> Lowering<'_, '_, 'd> {
             let what = "answers to the DHCPv6 client";
             // The least that all versions let in.
             let near = Match::all(vec![udp(Some(547), Some(546)), of(Field::Dst, &["fe80::/10"])]);
-            made.pass(what, on(), Way::In, true, near, v6.span);
+            made.need(what, on(), Way::In, true, near, v6.span);
             made.pass("questions of the DHCPv6 client", on(), Way::Out, true, udp(Some(546), Some(547)), v6.span);
         }
         if let Some(v4) = is("ipaddr", &["dhcp"]).filter(|_| dynamic[0]) {
-            made.pass("answers to the DHCP client", on(), Way::In, opnsense, udp(Some(67), Some(68)), v4.span);
+            made.need("answers to the DHCP client", on(), Way::In, opnsense, udp(Some(67), Some(68)), v4.span);
         }
         if let Some(b) = set("blockbogons") {
             made.block("bogon networks are blocked", on(), Way::In, true, of(Field::Src, BOGONS), b.span());

@@ -63,18 +63,18 @@ impl Lowering<'_, '_, '_> {
     /// The chains of the whole device. `rdr` translates destinations on arrival, `nat` sources on departure.
     pub fn chains(&mut self, steps: &[Step], rdr: Vec<Rule>, nat: Vec<Rule>) {
         if !rdr.is_empty() {
-            self.base("in (port forwarding)", rdr, &[Hook::Prerouting], TRANSLATION, true);
+            self.base("nat/in", rdr, &[Hook::Prerouting], TRANSLATION, true);
         }
         if !nat.is_empty() {
             // Before the filter of departing packets, which sees the translated source.
-            self.base("out (translation)", nat, &[Hook::Postrouting], TRANSLATION, true);
+            self.base("nat/out", nat, &[Hook::Postrouting], TRANSLATION, true);
         }
         let rules = self.filter(steps, Direction::In);
-        self.base("in", rules, &[Hook::Input, Hook::Forward], FILTER, false);
+        self.base("filter/in", rules, &[Hook::Input, Hook::Forward], FILTER, false);
         // Routing comes after what is decided on arrival.
-        self.base("forwarding", self.not_forwarded(), &[Hook::Forward], FILTER + 1, false);
+        self.base("routing", self.not_forwarded(), &[Hook::Forward], FILTER + 1, false);
         let rules = self.filter(steps, Direction::Out);
-        self.base("out", rules, &[Hook::Postrouting], FILTER + SOURCE, false);
+        self.base("filter/out", rules, &[Hook::Postrouting], FILTER + SOURCE, false);
     }
 
     /// What FreeBSD does not route: `in_canforward` of `in.c`; link-local IPv6 addresses (RFC 4291, section 2.5.6), and what would go to the loopback interface.
@@ -90,7 +90,10 @@ impl Lowering<'_, '_, '_> {
         // Multicast goes where a multicast router sends it, which neither has.
         any.push(host(Field::Dst, Family::V6, 0xff << 120, u128::MAX));
         any.push(host(Field::Src, Family::V6, 0xff << 120, u128::MAX));
-        any.push(Match::Interface(Direction::Out, crate::model::NamePattern::exact("lo0")));
+        // What arrives on the loopback interface the firewall has sent to itself.
+        for direction in [Direction::In, Direction::Out] {
+            any.push(Match::Interface(direction, crate::model::NamePattern::exact("lo0")));
+        }
         let rule = Rule::implied("addresses that are not routed", Match::AnyOf(any), Action::Drop, self.whole);
         // The kernel counts them; no line of the policy could log them.
         vec![Rule { log: true, ..rule }]

@@ -18,6 +18,8 @@ const DYNAMIC4: &[&str] = &["dhcp", "pppoe", "pptp", "l2tp", "ppp", "wwan"];
 /// The same for IPv6; `track6` and `idassoc6` take a prefix of another interface and have no gateway.
 const DYNAMIC6: &[&str] = &["dhcp6", "slaac", "6rd", "6to4", "pppoev6"];
 const TRACKING6: &[&str] = &["track6", "idassoc6"];
+/// Devices of tunnels, whose addresses are configured with the tunnel and not with the interface.
+const TUNNELS: &[&str] = &["wg", "tun_wg", "ipsec", "gif", "gre", "tailscale", "zt"];
 /// Names of VPNs and of other things that are no assigned interface and yet stand where one may, with the beginning of the names of their
 /// devices, by which assigned interfaces belong to them (`filter.inc`; FreeBSD's if_enc(4)).
 const PSEUDO: &[(&str, &str)] = &[
@@ -67,6 +69,8 @@ pub(super) struct Interfaces<'d> {
     own: [Ranges; 2],
     elsewhere: [Ranges; 2],
     dynamic: [usize; 2],
+    /// Addresses of WireGuard devices that are not assigned.
+    beside: Vec<IpNetwork>,
 }
 
 /// On which interfaces a rule is.
@@ -107,6 +111,7 @@ impl<'d> Interfaces<'d> {
             own: nothing(),
             elsewhere: nothing(),
             dynamic: [0, 0],
+            beside: Vec::new(),
         }
     }
 
@@ -169,7 +174,8 @@ impl<'d> Interfaces<'d> {
                 (lo, hi)
             };
             let own = self.list.iter().filter(here).flat_map(all).map(|n| crate::net::to_number(n.ip()).1);
-            self.own[of] = Ranges::from_values(own);
+            let beside = self.beside.iter().map(|n| crate::net::to_number(n.ip())).filter(|(f, _)| *f == family);
+            self.own[of] = Ranges::from_values(own.chain(beside.map(|(_, n)| n)));
             let fixed = self.list.iter().filter(here).filter(|i| !i.dynamic[of]).flat_map(all);
             let elsewhere = fixed.filter(|n| n.prefix() < family.bits()).map(ends).collect();
             self.elsewhere[of] = Ranges::from_intervals(elsewhere);
@@ -207,6 +213,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             self.ifaces.list.push(iface);
         }
         self.virtual_addresses();
+        self.wireguard_addresses();
         self.groups();
         self.publish();
     }
@@ -220,8 +227,9 @@ impl<'d> Lowering<'_, '_, 'd> {
             network(&v6, element.value("subnetv6").as_ref().map(|v| &*v.text)),
         ];
         let named = |name: &str| element.value(name).is_some_and(|v| !v.is(&["none"]));
-        // The far end of a VPN client may give addresses; which, the file does not show.
+        // The far end of a VPN client may give addresses, and those of tunnels stand elsewhere: which they are is not known from here.
         let by_vpn = device.starts_with("ovpn") && v4.is_empty();
+        let by_tunnel = v4.is_empty() && v6.is_empty() && TUNNELS.iter().any(|t| device.starts_with(t));
         let is_virtual = element.yes("virtual") || word("type") == "group";
         Iface {
             key: element.name().to_owned(),
@@ -229,8 +237,8 @@ impl<'d> Lowering<'_, '_, 'd> {
             addresses: primary.iter().flatten().copied().collect(),
             primary,
             dynamic: [
-                DYNAMIC4.contains(&v4.as_str()) || (by_vpn && !is_virtual),
-                DYNAMIC6.contains(&v6.as_str()) || TRACKING6.contains(&v6.as_str()),
+                DYNAMIC4.contains(&v4.as_str()) || ((by_vpn || by_tunnel) && !is_virtual),
+                DYNAMIC6.contains(&v6.as_str()) || TRACKING6.contains(&v6.as_str()) || (by_tunnel && !is_virtual),
             ],
             gateway: [named("gateway") || DYNAMIC4.contains(&v4.as_str()), named("gatewayv6") || DYNAMIC6.contains(&v6.as_str())],
             is_virtual,
@@ -251,6 +259,23 @@ impl<'d> Lowering<'_, '_, 'd> {
             let index = vip.value("interface").and_then(|i| self.ifaces.index.get(&*i.text)).copied();
             if let Some(iface) = index.and_then(|i| self.ifaces.list.get_mut(i)).filter(|_| own) {
                 iface.addresses.push(address);
+            }
+        }
+    }
+
+    /// The addresses of WireGuard devices: an interface to which one is assigned has them, unless it has others of its own.
+    fn wireguard_addresses(&mut self) {
+        for (device, addresses) in self.wireguard_devices() {
+            let assigned = self.ifaces.list.iter_mut().find(|i| i.device == device && !i.is_virtual);
+            let Some(iface) = assigned else {
+                self.ifaces.beside.extend(addresses);
+                continue;
+            };
+            if iface.addresses.is_empty() && !addresses.is_empty() {
+                let first = |family| addresses.iter().find(|a| Family::of(a.ip()) == family).copied();
+                iface.primary = [first(Family::V4), first(Family::V6)];
+                iface.addresses = addresses;
+                iface.dynamic = [false, false];
             }
         }
     }

@@ -147,6 +147,9 @@ const MODELS_IRRELEVANT: &[&str] = &[
     "Hasync",
     "hasync",
 ];
+/// Parts of `<OPNsense><Firewall>` that are read or say nothing, and such of its `<Filter>`.
+const FIREWALL: &[&str] = &["Alias", "Category", "Filter", "Group", "Lvtemplate"];
+const FILTER: &[&str] = &["rules", "snatrules", "npt", "onetoone"];
 /// Parts of a lowered section that say nothing to any check.
 const ASIDE: &[&str] = &[
     "created",
@@ -207,6 +210,10 @@ pub(super) fn mark(reader: &mut Reader<'_>, root: Element<'_>) {
                 for model in section.children() {
                     let name = model.name();
                     one(reader, model, MODELS.contains(&name), MODELS_IRRELEVANT.contains(&name));
+                    if name == "Firewall" {
+                        others(reader, model, FIREWALL);
+                        model.children().filter(|c| c.name() == "Filter").for_each(|filter| others(reader, filter, FILTER));
+                    }
                 }
             }
             // Packages of pfSense, each in its own words; those that matter are asked by name.
@@ -228,6 +235,14 @@ fn one(reader: &mut Reader<'_>, section: Element<'_>, lowered: bool, irrelevant:
         lines(reader, section, LineState::NotModelled);
         let text = format!("what <{}> configures is not known", section.name());
         reader.note(section.tag_span(), LineState::NotModelled, text);
+    }
+}
+
+/// Parts of a section that is read which are none of those that are known, and not empty.
+fn others(reader: &mut Reader<'_>, section: Element<'_>, known: &[&str]) {
+    let empty = |e: &Element<'_>| e.children().next().is_none() && e.text().trim().is_empty();
+    for part in section.children().filter(|c| !known.contains(&c.name()) && !empty(c)) {
+        one(reader, part, false, false);
     }
 }
 

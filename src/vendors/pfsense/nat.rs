@@ -126,8 +126,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         let comment = element.value("descr").map(|d| d.text.into_owned());
         let base = Rule {
             enabled: !self.is_disabled(element),
+            name: super::rules::name_of(comment.as_deref()),
             comment,
-            name: element.attribute("uuid").map(|u| u.value().into_owned()),
             log: opnsense && element.yes("log"),
             effects: if passes { vec![self.passed(super::rules::telling(element))] } else { vec![] },
             whole: element.span(),

@@ -96,8 +96,8 @@ impl<'d> Lowering<'_, '_, 'd> {
         let action = if off { Action::Accept } else { Action::Nat(target) };
         Rule {
             enabled,
+            name: super::rules::name_of(comment.as_deref()),
             comment,
-            name: element.attribute("uuid").map(|u| u.value().into_owned()),
             whole: element.span(),
             ..Rule::new(Match::all(vec![on.matcher(Direction::Out), matcher]), action, super::rules::telling(element))
         }
@@ -228,10 +228,11 @@ impl<'d> Lowering<'_, '_, 'd> {
             ..translation(kind, net.map(of))
         };
         let same = inside.zip(outside).is_some_and(|(a, b)| a.prefix() == b.prefix());
+        let comment = element.value("descr").or_else(|| element.value("description")).map(|d| d.text.into_owned());
         let rule = |matcher, action| Rule {
             enabled,
-            comment: element.value("descr").or_else(|| element.value("description")).map(|d| d.text.into_owned()),
-            name: element.attribute("uuid").map(|u| u.value().into_owned()),
+            name: super::rules::name_of(comment.as_deref()),
+            comment: comment.clone(),
             whole: element.span(),
             ..Rule::new(matcher, action, super::rules::telling(element))
         };

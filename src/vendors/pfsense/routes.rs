@@ -34,6 +34,7 @@ impl<'d> Lowering<'_, '_, 'd> {
             self.default_routes(family, &gateways, &mut routes);
         }
         self.static_routes(&gateways, &mut routes);
+        routes.extend(self.wireguard_routes());
         self.reader.device.routes = Some(routes);
     }
 

@@ -228,9 +228,7 @@ impl<'d> Lowering<'_, '_, 'd> {
         };
         let log = if self.dialect == Dialect::Pfsense { element.has("log") } else { element.yes("log") };
         let comment = element.value("descr").or_else(|| element.value("description")).map(|d| d.text.into_owned());
-        let uuid = element.attribute("uuid").map(|u| u.value().into_owned());
-        let tracker = element.value("tracker").map(|t| t.text.into_owned());
-        let rule = Rule { log, enabled, comment, name: tracker.or(uuid), whole, ..Rule::new(matcher, action, telling(element)) };
+        let rule = Rule { log, enabled, name: name_of(comment.as_deref()), comment, whole, ..Rule::new(matcher, action, telling(element)) };
         self.policy_routing(element, passes && enabled);
         let tag = element.value("tag").map(|t| self.tag(&t.text));
         let tagged = element.value("tagged").and_then(|t| self.tags.get(&*t.text)).copied();
@@ -426,6 +424,11 @@ impl<'d> Lowering<'_, '_, 'd> {
 
 pub(super) const SYN: u8 = 2;
 pub(super) const SYN_ACK: u8 = 0x12;
+
+/// What people call a rule: its description is what both show in their lists, and not the numbers that they give it.
+pub(super) fn name_of(comment: Option<&str>) -> Option<String> {
+    comment.map(|c| format!("\"{c}\""))
+}
 
 /// The part of a rule by which people know it: its description, else its interface or its action.
 pub(super) fn telling(element: Element<'_>) -> Span {

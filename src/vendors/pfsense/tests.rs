@@ -104,7 +104,7 @@ fn entities_and_damage_are_said_and_leave_every_packet_open() {
     let reading = read(&OPNSENSE, cut);
     assert!(reading.notes.iter().any(|n| n.incomplete));
     let open = |chain: &crate::model::Chain| chain.rules.iter().any(|r| matches!(r.action, crate::model::Action::Opaque(_)));
-    assert!(reading.device.chains.iter().any(|c| c.name == "in" && open(c)));
+    assert!(reading.device.chains.iter().any(|c| c.name == "filter/in" && open(c)));
 }
 
 #[test]
@@ -136,4 +136,16 @@ fn a_flood_of_aliases_in_aliases_is_bounded_and_said() {
     );
     let reading = read(&PFSENSE, &text);
     assert!(reading.notes.iter().any(|n| n.incomplete));
+}
+
+#[test]
+fn a_part_of_the_new_filter_that_is_not_known_is_said() {
+    let read = |part: &str| {
+        let text =
+            format!("<opnsense><interfaces/><OPNsense><Firewall><Filter><rules/><npt/>{part}</Filter></Firewall></OPNsense></opnsense>");
+        let reading = crate::vendors::format("opnsense").unwrap().read_text("config.xml", &text).1;
+        reading.notes.iter().map(|n| n.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(read("<onetoone/><settings/>"), [""; 0]);
+    assert_eq!(read("<settings><nothing>1</nothing></settings>"), ["what <settings> configures is not known"]);
 }

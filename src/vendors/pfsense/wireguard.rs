@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use ipnetwork::IpNetwork;
+
 use super::interfaces::network;
 use super::lower::Lowering;
 use super::tree::{Text, Tree, parts};
-use crate::model::{Dns, Endpoint, Peer, Secret, Tunnel, TunnelKind, TunnelRole};
+use crate::model::{Dns, Endpoint, Peer, Route, Secret, Tunnel, TunnelKind, TunnelRole};
 use crate::source::Span;
 use crate::syntax::xml::Element;
 
@@ -18,6 +20,56 @@ impl<'d> Lowering<'_, '_, 'd> {
         self.pfsense_wireguard();
     }
 
+    /// Devices of WireGuard that are switched on, with their own addresses.
+    pub fn wireguard_devices(&self) -> Vec<(String, Vec<IpNetwork>)> {
+        let mut out = Vec::new();
+        for server in self.opnsense_servers() {
+            let list = server.value("tunneladdress");
+            let addresses = list.iter().flat_map(|l| parts(&l.text)).filter_map(|a| network(a, None)).collect();
+            out.push((device_of(server), addresses));
+        }
+        let package = self.root.at(&["installedpackages", "wireguard", "tunnels"]);
+        for item in package.into_iter().flat_map(|t| t.list("item")).filter(|i| !off(*i)) {
+            if let Some(name) = item.value("name") {
+                out.push((name.text.into_owned(), rows(item, "addresses").into_iter().map(|(a, _)| a).collect()));
+            }
+        }
+        out
+    }
+
+    /// Routes to what OPNsense's peers may send, which it sets unless it is told not to ("Disable routes"), where the device is assigned.
+    /// pfSense's package sets none.
+    pub fn wireguard_routes(&self) -> Vec<Route> {
+        let mut out = Vec::new();
+        let by_id = self.opnsense_clients();
+        for server in self.opnsense_servers().into_iter().filter(|s| !s.yes("disableroutes")) {
+            let Some(iface) = self.ifaces.called(&device_of(server)) else { continue };
+            let peers = server.value("peers");
+            for client in peers.iter().flat_map(|p| parts(&p.text)).filter_map(|id| by_id.get(id)).filter(|c| !self.switched_off(**c)) {
+                let Some(list) = client.value("tunneladdress") else { continue };
+                let to = |to| Route { to, interface: Some(iface.key.clone()), via: None, metric: 0, kind: None, span: list.span };
+                out.extend(parts(&list.text).filter_map(|a| network(a, None)).map(to));
+            }
+        }
+        out
+    }
+
+    fn opnsense_section(&self) -> Option<Element<'d>> {
+        let section = self.root.at(&["OPNsense", "wireguard"])?;
+        let off = section.at(&["general"]).is_some_and(|g| g.value("enabled").is_some_and(|v| v.is(&["0"])));
+        (!off).then_some(section)
+    }
+
+    fn opnsense_servers(&self) -> Vec<Element<'d>> {
+        let all = self.opnsense_section().and_then(|s| s.at(&["server", "servers"])).map(|s| s.list("server")).unwrap_or_default();
+        all.into_iter().filter(|s| !self.switched_off(*s)).collect()
+    }
+
+    fn opnsense_clients(&self) -> HashMap<String, Element<'d>> {
+        let all = self.opnsense_section().and_then(|s| s.at(&["client", "clients"])).map(|c| c.list("client")).unwrap_or_default();
+        all.into_iter().filter_map(|c| Some((c.attribute("uuid")?.value().into_owned(), c))).collect()
+    }
+
     fn begin(&self, device: &str, element: Element<'d>, listen: Option<Text<'d>>) -> Tunnel {
         let interface = self.ifaces.called(device).map_or_else(|| device.to_owned(), |i| i.key.clone());
         let mut tunnel = Tunnel::new(TunnelKind::WireGuard, TunnelRole::Peer, interface, element.tag_span());
@@ -27,19 +79,9 @@ impl<'d> Lowering<'_, '_, 'd> {
     }
 
     fn opnsense_wireguard(&mut self) {
-        let Some(section) = self.root.at(&["OPNsense", "wireguard"]) else { return };
-        if section.at(&["general"]).is_some_and(|g| g.value("enabled").is_some_and(|v| v.is(&["0"]))) {
-            return;
-        }
-        let clients = section.at(&["client", "clients"]).map(|c| c.list("client")).unwrap_or_default();
-        let by_id: HashMap<String, Element<'d>> =
-            clients.iter().filter_map(|c| Some((c.attribute("uuid")?.value().into_owned(), *c))).collect();
-        for server in section.at(&["server", "servers"]).into_iter().flat_map(|s| s.list("server")) {
-            if self.switched_off(server) {
-                continue;
-            }
-            let instance = server.value("instance").map(|i| i.text.into_owned()).unwrap_or_default();
-            let mut tunnel = self.begin(&format!("wg{instance}"), server, server.value("port"));
+        let by_id = self.opnsense_clients();
+        for server in self.opnsense_servers() {
+            let mut tunnel = self.begin(&device_of(server), server, server.value("port"));
             tunnel.name = server.value("name").map(|n| n.text.into_owned());
             self.keys(server, &mut tunnel, "privkey", "pubkey");
             if let Some(list) = server.value("tunneladdress") {
@@ -113,13 +155,18 @@ impl<'d> Lowering<'_, '_, 'd> {
     }
 }
 
+/// The device of one of OPNsense's instances.
+fn device_of(server: Element<'_>) -> String {
+    format!("wg{}", server.value("instance").map(|i| i.text.into_owned()).unwrap_or_default())
+}
+
 /// Switched off by `<enabled>no</enabled>`.
 fn off(element: Element<'_>) -> bool {
     element.value("enabled").is_some_and(|v| v.is(&["no", "0", "off"]))
 }
 
 /// Rows of an address and a length.
-fn rows(element: Element<'_>, list: &str) -> Vec<(ipnetwork::IpNetwork, Span)> {
+fn rows(element: Element<'_>, list: &str) -> Vec<(IpNetwork, Span)> {
     let rows = element.child(list).map(|l| l.list("row")).unwrap_or_default();
     let one = |row: &Element<'_>| {
         let address = row.value("address")?;

@@ -51,7 +51,8 @@ impl<'x> Scope<'x> {
         if let Some(answer) = (!scoped).then(|| super::defaults::at_rest(&text)).flatten() {
             self.conditions.set_at_rest(id, answer);
         }
-        self.opaque.push(self.conditions.get(id).0.to_owned());
+        // The note says what is written; the number that tells conditions of one text apart is for the analysis.
+        self.opaque.push(text.into_owned());
         Match::Opaque(id)
     }
 

@@ -128,7 +128,8 @@ fn superseded(reader: &mut Reader<'_>, parts: &Parts<'_>, family: Family, anchor
         if *six == (family == Family::V6) {
             reader.mark(file.whole(), LineState::Irrelevant);
             let text = "another file of this device shows the rules of this family as the kernel has them: that one is read, and not this";
-            reader.note(file.line_span(0), LineState::NotModelled, text);
+            // It is no gap: what the kernel has decides, whatever is written here.
+            reader.note(file.line_span(0), LineState::Irrelevant, text);
         }
     }
 }
