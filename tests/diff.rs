@@ -226,7 +226,7 @@ const EQUAL: &[(&str, (&str, &str), (&str, &str))] = &[
     ),
     ("a range is split", ("nft", "tcp dport 10-20 accept"), ("nft", "tcp dport 10-14 accept\ntcp dport 15-20 accept")),
     ("a shadowed rule goes", ("nft", "ip saddr 10.0.0.0/8 accept\nip saddr 10.1.0.0/16 drop"), ("nft", "ip saddr 10.0.0.0/8 accept")),
-    ("a negation is written out", ("nft", "ip saddr != 10.0.0.0/8 drop\naccept"), ("nft", "ip saddr 10.0.0.0/8 accept\ndrop")),
+    ("a negation is written out", ("nft4", "ip saddr != 10.0.0.0/8 drop\naccept"), ("nft4", "ip saddr 10.0.0.0/8 accept\ndrop")),
     ("a comment and a counter come", ("nft", "tcp dport 22 accept"), ("nft", "tcp dport 22 counter accept comment \"ssh\"")),
     ("a name becomes a number", ("nft", "tcp dport ssh accept"), ("nft", "tcp dport 22 accept")),
     ("a needless drop goes", ("nft", "tcp dport 22 accept\ndrop"), ("nft", "tcp dport 22 accept")),

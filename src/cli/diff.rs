@@ -172,7 +172,7 @@ struct Page<'p> {
 const BOXES: usize = 8;
 
 /// Changes that read as one: what became of the packets, by which lines.
-type Reads = (Turn, [Line; 2], bool);
+type Reads = (Turn, [Option<Line>; 2], bool);
 
 impl Page<'_> {
     /// Without secrets, and with revisions instead of the folders in which they were unpacked.
@@ -304,7 +304,10 @@ impl Page<'_> {
                 out.push_str(&format!("      for instance {}\n", Untrusted(&words::packet_words(p, way, family, &pair.new.space))));
             }
             for (side, word, analysis) in [(Side::Old, "before", &pair.old), (Side::New, "now", &pair.new)] {
-                let line = lines[side as usize];
+                let Some(line) = lines[side as usize] else {
+                    out.push_str(&format!("      {word}: goes another way\n"));
+                    continue;
+                };
                 let at = self.place(analysis, side, line).map_or_else(String::new, |a| format!(" ({})", Untrusted(&a)));
                 out.push_str(&format!("      {word}: {}{at}\n", Untrusted(&analysis.line_words(line))));
             }
@@ -343,8 +346,7 @@ impl Page<'_> {
         cause: &[(Side, Line)],
     ) -> String {
         let line = |side: Side, analysis: &Analysis<'_>| {
-            let line = lines[side as usize];
-            json!({ "rule": analysis.line_words(line), "at": self.place(analysis, side, line) })
+            lines[side as usize].map(|line| json!({ "rule": analysis.line_words(line), "at": self.place(analysis, side, line) }))
         };
         let packet = packet.map(|p| words::packet_json(p, way, family, &pair.new.space));
         let because: Vec<Value> = cause
@@ -384,11 +386,12 @@ impl Page<'_> {
 }
 
 /// The changed lines to blame: those that decide, or else all that changed.
-fn cause(changes: &Changes, lines: [Line; 2]) -> Vec<(Side, Line)> {
+fn cause(changes: &Changes, lines: [Option<Line>; 2]) -> Vec<(Side, Line)> {
     /// More are not listed: they do not explain anything.
     const MOST: usize = 5;
     let deciding = [(Side::Old, lines[0]), (Side::New, lines[1])];
-    let found: Vec<(Side, Line)> = deciding.into_iter().filter(|d| changes.lines.contains(d)).collect();
+    let deciding = deciding.into_iter().filter_map(|(side, line)| Some((side, line?)));
+    let found: Vec<(Side, Line)> = deciding.filter(|d| changes.lines.contains(d)).collect();
     if found.is_empty() { changes.lines.iter().copied().take(MOST).collect() } else { found }
 }
 

@@ -73,8 +73,9 @@ pub struct Change {
     pub turn: Turn,
     /// The packets, as they arrive. Interfaces are numbers of the new version; conditions those of [`Pair::condition`].
     pub packets: Cube,
-    /// The line that decided about them in the old version, and the one that does in the new.
-    pub lines: [Line; 2],
+    /// The line that decided about them in the old version, and the one that does in the new; none where they go another way: to the device
+    /// itself instead of through it, or the other way round.
+    pub lines: [Option<Line>; 2],
     /// One of them, if a walk through both versions confirms it.
     pub witness: Option<Packet>,
     /// Whether they are is certain: no opaque condition, and no translation to something unknown, is involved.
@@ -172,33 +173,13 @@ impl<'a> Pair<'a> {
         };
         let [old_yes, old_no] = [sets(Side::Old, Want::Accepted)?, sets(Side::Old, Want::Blocked)?];
         let [new_yes, new_no] = [sets(Side::New, Want::Accepted)?, sets(Side::New, Want::Blocked)?];
-        let turns = [(Turn::Allowed, &old_no, &new_yes), (Turn::Denied, &old_yes, &new_no), (Turn::Translated, &old_yes, &new_yes)];
-        for (turn, old, new) in turns {
-            let mut seen: Vec<Cube> = Vec::new();
-            for a in old {
-                let mine = self.shared(&a.arriving, Side::Old, family);
-                let becomes = if turn == Turn::Translated { self.translations(a, Side::Old) } else { Vec::new() };
-                for b in new {
-                    if turn == Turn::Translated && becomes == self.translations(b, Side::New) {
-                        continue;
-                    }
-                    let Some(both) = mine.and(&self.shared(&b.arriving, Side::New, family)) else { continue };
-                    let mut fresh = vec![both];
-                    for known in &seen {
-                        fresh = fresh.iter().flat_map(|c| c.minus(known, family)).collect();
-                    }
-                    for packets in fresh {
-                        if seen.len() < CUT {
-                            seen.push(packets.clone());
-                        }
-                        let certain = a.certain && b.certain && !packets.has_conditions();
-                        let witness = self.witness(&packets, turn, way, family);
-                        let certain = certain && witness.is_some();
-                        let line = |p: &Passing| if turn == Turn::Translated { p.via.last().copied().unwrap_or(p.line) } else { p.line };
-                        out.packets.push(Change { turn, packets, lines: [line(a), line(b)], witness, certain });
-                    }
-                }
-            }
+        let ask = Ask { pair: self, way, family };
+        for a in &new_yes {
+            out.packets.extend(ask.lost((a, Side::New), &old_yes, &old_no));
+        }
+        for a in &old_yes {
+            out.packets.extend(ask.lost((a, Side::Old), &new_yes, &new_no));
+            out.packets.extend(ask.translated(a, &new_yes));
         }
         Ok(out)
     }
@@ -239,6 +220,70 @@ impl<'a> Pair<'a> {
             }
         }
         None
+    }
+}
+
+/// A question about one way.
+struct Ask<'p, 'a> {
+    pair: &'p Pair<'a>,
+    way: Way,
+    family: Family,
+}
+
+impl Ask<'_, '_> {
+    fn of(&self, passing: &Passing, side: Side) -> Cube {
+        self.pair.shared(&passing.arriving, side, self.family)
+    }
+
+    /// What passes on one side and not on the other: refused there, or sent another way.
+    fn lost(&self, (passing, side): (&Passing, Side), yes: &[Passing], no: &[Passing]) -> Vec<Change> {
+        let (other, turn) = if side == Side::Old { (Side::New, Turn::Denied) } else { (Side::Old, Turn::Allowed) };
+        let mine = self.of(passing, side);
+        let occurring = self.pair.side(other).space.occurring(self.way, self.family);
+        let mut rest: Vec<Cube> = occurring.iter().filter_map(|o| mine.and(o)).collect();
+        for passes in yes {
+            let passes = self.of(passes, other);
+            rest = rest.iter().flat_map(|c| c.minus(&passes, self.family)).collect();
+            if rest.is_empty() {
+                return Vec::new();
+            }
+        }
+        // By the line that refuses them; what no line refuses goes another way.
+        let mut out = Vec::new();
+        for refusing in no {
+            let refused = self.of(refusing, other);
+            let (inside, outside): (Vec<_>, Vec<_>) = rest.iter().map(|c| (c.and(&refused), c.minus(&refused, self.family))).unzip();
+            let lines =
+                if side == Side::Old { [Some(passing.line), Some(refusing.line)] } else { [Some(refusing.line), Some(passing.line)] };
+            let certain = passing.certain && refusing.certain;
+            out.extend(inside.into_iter().flatten().map(|packets| self.change(turn, packets, lines, certain)));
+            rest = outside.into_iter().flatten().collect();
+        }
+        let lines = if side == Side::Old { [Some(passing.line), None] } else { [None, Some(passing.line)] };
+        out.extend(rest.into_iter().map(|packets| self.change(turn, packets, lines, passing.certain)));
+        out
+    }
+
+    /// What passes on both sides, changed otherwise.
+    fn translated(&self, old: &Passing, new_yes: &[Passing]) -> Vec<Change> {
+        let becomes = self.pair.translations(old, Side::Old);
+        let mine = self.of(old, Side::Old);
+        let mut out = Vec::new();
+        for new in new_yes {
+            if let Some(packets) = mine.and(&self.of(new, Side::New))
+                && becomes != self.pair.translations(new, Side::New)
+            {
+                let line = |p: &Passing| Some(p.via.last().copied().unwrap_or(p.line));
+                out.push(self.change(Turn::Translated, packets, [line(old), line(new)], old.certain && new.certain));
+            }
+        }
+        out
+    }
+
+    fn change(&self, turn: Turn, packets: Cube, lines: [Option<Line>; 2], certain: bool) -> Change {
+        let witness = self.pair.witness(&packets, turn, self.way, self.family);
+        let certain = certain && !packets.has_conditions() && witness.is_some();
+        Change { turn, packets, lines, witness, certain }
     }
 }
 
