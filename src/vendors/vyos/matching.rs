@@ -140,8 +140,8 @@ pub(super) fn rule(reader: &mut Reader<'_>, cx: &Context<'_>, rule: At<'_>, fami
                 .map_or_else(|m| m, |set| Match::all(vec![Match::tracked(), Match::Field(Field::CtMark, set)])),
             "connection-status" => match part.text("nat") {
                 // Bits of the translation: source 1, destination 2.
-                Some("destination") => Match::Field(Field::CtNat, Ranges::from_values([2, 3])),
-                Some("source") => Match::Field(Field::CtNat, Ranges::from_values([1, 3])),
+                Some("destination") => Match::all(vec![Match::tracked(), Match::Field(Field::CtNat, Ranges::from_values([2, 3]))]),
+                Some("source") => Match::all(vec![Match::tracked(), Match::Field(Field::CtNat, Ranges::from_values([1, 3]))]),
                 _ => opaque(reader, part, &text_of(part)),
             },
             "limit" | "recent" | "statistic" => afresh(reader, part, &text_of(part)),

@@ -61,7 +61,7 @@ const QUIET: &[&str] = &[
     "remote-interface", "remote-ip", "remote-ipv6", "replay-window", "ring-buffer", "rx-flow-label", "security", "service-name", "session-id", "shared-storage", "6rd-prefix", "6rd-relay-prefix",
     "6rd-default-gw", "6rd-mtu", "skb-priority", "smp_affinity", "smp-affinity", "source-address", "source-interface", "source-port", "source-validation", "speed", "ssid", "ssl", "stp",
     "subordinate", "switch-port", "traffic-policy", "tunnel-id", "type", "user-id", "vif-mtu", "vni", "vlan-to-vni", "vlan-aware", "vrf", "wds", "stationary-ap", "xdp", "xdp-options",
-    "default-interface", "ethertype", "max-clients", "mac-filter", "lease", "profile", "apn", "authentication", "server", "password", "system-priority", "protocol", "bonding", "enable-proxy-arp",
+    "default-interface", "dhcp-interface", "ethertype", "max-clients", "mac-filter", "lease", "profile", "apn", "authentication", "server", "password", "system-priority", "protocol", "bonding", "enable-proxy-arp",
     "proxy-arp-pvlan", "dhcp-options6", "openvpn-option", "description", "access-concentrator", "mru", "dhcpv6-pd-options", "passphrase", "no-default-route", "default-route", "backup", "weight", "link-detect", "syslog",
     "threshold", "link-filter", "vhtmode", "antenna", "ieee", "snmp", "xconnect", "no-ipv6-nd",
 ];

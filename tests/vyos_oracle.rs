@@ -1,0 +1,31 @@
+//! Configurations of VyOS and EdgeOS let the same packets through as the nftables and iptables rule sets that the system makes of them.
+#![allow(missing_docs, clippy::print_stderr)]
+
+mod equal_sets;
+
+use fwproof::model::Device;
+use fwproof::vendors;
+
+fn read(id: &str, name: &str, text: &str) -> Device {
+    let (_, reading) = vendors::format(id).expect("a format").read_text(name, text);
+    let bad: Vec<&str> = reading.notes.iter().map(|n| n.text.as_str()).collect();
+    assert!(bad.is_empty(), "{name}: {bad:#?}");
+    reading.device
+}
+
+/// Requires equal sets. The rule set is of the same host: it has its interfaces, and shows all there is.
+fn equal(name: &str, ours: &Device, mut theirs: Device) {
+    theirs.interfaces.clone_from(&ours.interfaces);
+    theirs.exhaustive = true;
+    let (found, compared, left) = equal_sets::differences(("the configuration", ours), ("the rule set", &theirs));
+    assert!(found.is_empty(), "{name}: {found:#?}");
+    assert_eq!(left, 0, "{name}: nothing turns on a condition");
+    eprintln!("{name}: {compared} pairs of sets");
+}
+
+#[test]
+fn the_firewall_of_1_5_is_the_nftables_rule_set_that_vyos_makes() {
+    let ours = read("vyos", "office.set", include_str!("fixtures/vyos/office-1.5.set"));
+    let theirs = read("nftables", "office.nft", include_str!("fixtures/vyos/office-1.5.nft"));
+    equal("1.5", &ours, theirs);
+}
