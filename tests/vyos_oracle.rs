@@ -29,3 +29,23 @@ fn the_firewall_of_1_5_is_the_nftables_rule_set_that_vyos_makes() {
     let theirs = read("nftables", "office.nft", include_str!("fixtures/vyos/office-1.5.nft"));
     equal("1.5", &ours, theirs);
 }
+
+fn iptables(v4: &str, v6: &str) -> Device {
+    let mut device = read("iptables", "rules.v4", v4);
+    device.absorb(read("iptables", "rules.v6", v6));
+    device
+}
+
+#[test]
+fn rulesets_on_interfaces_of_edgeos_are_the_iptables_rules_that_it_makes() {
+    let ours = read("vyos", "config.boot", include_str!("fixtures/vyos/edgerouter.boot"));
+    let theirs = iptables(include_str!("fixtures/vyos/edgerouter.rules"), include_str!("fixtures/vyos/edgerouter.rules6"));
+    equal("EdgeOS", &ours, theirs);
+}
+
+#[test]
+fn zones_of_1_3_are_the_iptables_rules_that_vyatta_makes() {
+    let ours = read("vyos", "config.boot", include_str!("fixtures/vyos/zones-1.3.boot"));
+    let theirs = iptables(include_str!("fixtures/vyos/zones-1.3.rules"), include_str!("fixtures/vyos/zones-1.3.rules6"));
+    equal("1.3", &ours, theirs);
+}
