@@ -223,16 +223,17 @@ fn zones(
     hang(reader, six(family, "zones: input"), input, (Hook::Input, 2), &[family], accepting(span));
     let mut output = state.to_vec();
     output.push(Rule::implied("loopback", loopback(Direction::Out), Action::Accept, local.at.line()));
-    let mut any = false;
+    let from_local = |z: &Zone<'_>| ["name", "ipv6-name"].iter().any(|w| ruleset(z, local.at.word(), w).is_some());
+    let any = zones.iter().any(from_local);
     for to in zones.iter().filter(|z| !z.local) {
         let Some(value) = ruleset(to, local.at.word(), word) else { continue };
-        any = true;
         let on = to.on(reader, Direction::Out);
         output.push(Rule::new(on.clone(), sets.chain(reader, family, value), value.line()));
         output.push(Rule::implied("way between zones", on, Action::Accept, value.line()));
     }
     output.push(default());
-    // Up to 1.3 the chain is only reached where a zone has a ruleset for what comes from the device (`add_fromlocalzone_ruleset`).
+    // Up to 1.3 the chain is only reached where a zone has a ruleset for what comes from the device, of whichever family (`add_fromzone_fw` of
+    // Vyatta's `vyatta-zone.pl`).
     if any || cx.era.nftables() {
         hang(reader, six(family, "zones: output"), output, (Hook::Output, 2), &[family], accepting(span));
     }

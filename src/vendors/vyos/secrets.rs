@@ -29,7 +29,7 @@ fn secret_key(at: At<'_>) -> bool {
     let inside = |words: &[&str]| path.iter().any(|w| words.contains(w));
     let public = inside(&["public-keys", "public-key", "host-key"]);
     match at.word() {
-        "key" => !public && (inside(&["api", "radius", "radius-server", "tacacs", "tacacs-server", "wep", "shared-secret", "private", "macsec", "security", "server", "openvpn", "psk"])),
+        "key" => !public && (inside(&["api", "otp", "radius", "radius-server", "tacacs", "tacacs-server", "wep", "shared-secret", "private", "macsec", "security", "server", "openvpn", "psk"])),
         "psk" | "mka" => at.children().all(|c| c.children().next().is_none()),
         "cak" => true,
         _ => false,
