@@ -52,10 +52,28 @@ pub(super) fn lower(reader: &mut Reader<'_>, cx: &Context<'_>, forwarded: &[Rule
         zones(reader, cx, &sets, family, &state, before);
         routes(reader, cx, &sets, family);
     }
+    if cx.whole {
+        open_hooks(reader, cx);
+    }
     fragments(reader);
     untracked(reader, cx);
     if let Some(bridge) = cx.root.path(&["firewall", "bridge"]) {
         bridge.note(NotModelled, "the firewall of bridges is not modelled: it is about packets that are not routed");
+    }
+}
+
+/// Hooks on which nothing hangs let everything through: chains without rules say so.
+fn open_hooks(reader: &mut Reader<'_>, cx: &Context<'_>) {
+    let span = cx.root.get("firewall").map_or(reader.file.line_span(0), At::line);
+    for family in Family::BOTH {
+        for (hook, old, new) in [(Hook::Forward, "interfaces: in", "forward filter"), (Hook::Input, "interfaces: local", "input filter")] {
+            let there = reader.device.base_chains.iter().any(|b| b.hook == hook && !b.nat && b.families.contains(&family));
+            if !there {
+                let word = if family == Family::V4 { "ipv4" } else { "ipv6" };
+                let name = if cx.era == Era::New { format!("{word} {new}") } else { six(family, old) };
+                hang(reader, name, vec![], (hook, 0), &[family], accepting(span));
+            }
+        }
     }
 }
 
@@ -353,7 +371,7 @@ fn untracked(reader: &mut Reader<'_>, cx: &Context<'_>) {
             let mut made = Rule::new(matcher, Action::Continue, rule.whole());
             made.effects.push(Effect::Untrack);
             made.enabled = !rule.has("disable");
-            made.name = Some(format!("rule {}", rule.word()));
+            made.name = Some(rule.word().to_owned());
             out.push(made);
         }
         let Some(first) = out.first() else { continue };

@@ -53,6 +53,7 @@ pub static VYOS: Format = Format {
     leaves: &[
         "domain, remote and dynamic groups, countries, times, rates, `recent`, IPsec and helper matches (conditions that may or may not hold)",
         "the firewall of bridges, zones of VRFs, queues, synproxy, carrier-grade translation",
+        "whether a packet came in fragments, where connections are tracked (it is taken for whole)",
         "which way packets take by policy routes, load balancing and routing protocols",
         "what `auto-firewall-nat-exclude` lets through for IPsec (it may or may not)",
     ],
@@ -125,6 +126,8 @@ struct Context<'t> {
     interfaces: Vec<Port<'t>>,
     /// Which interface has an address.
     addresses: HashMap<IpAddr, String>,
+    /// All of the firewall is shown: what is not bound to anything passes.
+    whole: bool,
     /// Accepting hands back to the ruleset that jumped here.
     returns: bool,
 }
@@ -260,7 +263,10 @@ fn read(reader: &mut Reader<'_>) {
     let jumps = era == Era::Middle && jumps(root);
     let list = reader.device.interfaces.iter().flatten();
     let addresses = list.flat_map(|i| i.addresses.iter().map(|n| (n.ip(), i.name.clone()))).collect();
-    let cx = Context { root, era, groups, interfaces, addresses, returns: jumps };
+    // A part of a configuration may leave out what is there; a whole one has interfaces, on which rulesets are bound.
+    let sections = root.has("interfaces") && ["system", "firewall", "zone-policy"].iter().any(|s| root.has(s));
+    let whole = footer(reader.file).is_some() || sections || (era == Era::New && root.has("firewall"));
+    let cx = Context { root, era, groups, interfaces, addresses, whole, returns: jumps };
     let received = ipsec::let_in(reader, &cx);
     let mut forwarded = nat::let_in(&cx);
     forwarded.extend(ipsec::let_through(reader, &cx));
@@ -269,9 +275,7 @@ fn read(reader: &mut Reader<'_>) {
     ipsec::lower(reader, &cx);
     tunnels::lower(reader, &cx);
     management::lower(reader, &cx);
-    // A part of a configuration may leave out what is there; a whole one has interfaces, on which rulesets are bound.
-    let whole = footer(reader.file).is_some() || (root.has("interfaces") && (root.has("system") || root.has("firewall") || root.has("zone-policy")));
-    reader.device.exhaustive = whole || (era == Era::New && root.has("firewall"));
+    reader.device.exhaustive = cx.whole;
     reader.device.management.exhaustive = footer(reader.file).is_some() || (root.has("interfaces") && root.has("system"));
     reader.device.reads_fragments = era.nftables();
     sections::mark(root);

@@ -94,7 +94,7 @@ fn written(reader: &mut Reader<'_>, at: At<'_>, matcher: Match, action: Action) 
     rule.log = at.get("log").is_some_and(|l| l.children().next().is_none_or(|v| v.word() != "disable"));
     at.all("log");
     rule.comment = at.text("description").map(str::to_owned);
-    rule.name = Some(format!("rule {}", at.word()));
+    rule.name = Some(at.word().to_owned());
     rule
 }
 

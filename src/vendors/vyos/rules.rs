@@ -153,7 +153,7 @@ fn rule(reader: &mut Reader<'_>, cx: &Context<'_>, sets: &Rulesets, at: At<'_>, 
     }
     at.all("log");
     rule.comment = at.text("description").map(str::to_owned);
-    rule.name = Some(format!("rule {}", at.word()));
+    rule.name = Some(at.word().to_owned());
     rule
 }
 
@@ -270,8 +270,8 @@ pub(super) fn state_policy(cx: &Context<'_>) -> Vec<Rule> {
             None => continue,
         };
         let matcher = crate::model::Match::Field(Field::Ct, crate::net::Ranges::single(number));
-        let mut rule = Rule::new(matcher, action, state.whole());
-        rule.name = Some(format!("state-policy {word}"));
+        // It stands in every chain, and each but the first may have nothing left to do.
+        let mut rule = Rule::implied("state policy", matcher, action, state.whole());
         rule.log = state.get("log").is_some_and(|l| l.children().next().is_none_or(|v| v.word() != "disable"));
         state.all("log");
         out.push(rule);

@@ -115,7 +115,7 @@ fn commands_that_take_back_and_move_about_are_followed() {
     assert!(reading.notes.is_empty(), "{:?}", reading.notes);
     let chain = &reading.device.chains[0];
     let rules: Vec<String> = chain.rules.iter().map(|r| format!("{:?} {:?}", r.name, r.action)).collect();
-    assert_eq!(rules, ["Some(\"rule 20\") Accept", "None Reject(\"icmp port-unreachable\")"]);
+    assert_eq!(rules, ["Some(\"20\") Accept", "None Reject(\"icmp port-unreachable\")"]);
 }
 
 #[test]
