@@ -143,11 +143,9 @@ fn bindings(
     };
     let old = cx.era != Era::New;
     let first = cx.root.get("firewall").map_or(reader.file.line_span(0), At::line);
-    for (word, hook, priority, direction) in [
-        ("in", Hook::Forward, 0, Direction::In),
-        ("out", Hook::Forward, 1, Direction::Out),
-        ("local", Hook::Input, 0, Direction::In),
-    ] {
+    for (word, hook, priority, direction) in
+        [("in", Hook::Forward, 0, Direction::In), ("out", Hook::Forward, 1, Direction::Out), ("local", Hook::Input, 0, Direction::In)]
+    {
         let mut rules = before(hook).to_vec();
         if old {
             rules.extend_from_slice(state);
@@ -271,13 +269,7 @@ fn zone(at: At<'_>) -> Zone<'_> {
 }
 
 /// What leaves to a zone: from the zone itself it passes, from others by their rulesets, else the default action.
-fn zone_chain<'t>(
-    reader: &mut Reader<'_>,
-    sets: &Rulesets,
-    family: Family,
-    zone: &Zone<'t>,
-    zones: &[Zone<'t>],
-) -> ChainId {
+fn zone_chain<'t>(reader: &mut Reader<'_>, sets: &Rulesets, family: Family, zone: &Zone<'t>, zones: &[Zone<'t>]) -> ChainId {
     let id = rules::chain(reader, six(family, &format!("zone {}", zone.at.word())), zone.at.line());
     let mut out = Vec::new();
     let within = zone.on(reader, Direction::In);

@@ -219,7 +219,11 @@ impl<'t> Groups<'t> {
             Some(group) if !group.unknown && ports => return Match::field(field, group.numbers.clone(), not),
             Some(group) if !group.unknown && space == "mac-group" => {
                 // Only what arrives from a network has a link-layer source.
-                let is = if field == Field::Src { Match::Field(Field::SrcMac, group.numbers.clone()) } else { opaque(reader, value, space, name) };
+                let is = if field == Field::Src {
+                    Match::Field(Field::SrcMac, group.numbers.clone())
+                } else {
+                    opaque(reader, value, space, name)
+                };
                 return Match::all(vec![Match::on_ethernet(), is.negate_if(not)]);
             }
             Some(_) if space.ends_with("address-group") || space.ends_with("network-group") => {
@@ -262,9 +266,7 @@ impl<'t> Groups<'t> {
         };
         let found = self.own.get(&format!("{interface} {}", family.name()));
         Some(match found {
-            Some((_, addresses, networks, false)) => {
-                Match::Address(field, family, if nets { networks.clone() } else { addresses.clone() })
-            }
+            Some((_, addresses, networks, false)) => Match::Address(field, family, if nets { networks.clone() } else { addresses.clone() }),
             _ => {
                 value.note(NotModelled, format!("which addresses {interface} has is not known"));
                 opaque(reader, value, "group", name)

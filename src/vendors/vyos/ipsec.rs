@@ -231,11 +231,27 @@ pub(super) fn lower(reader: &mut Reader<'_>, cx: &Context<'_>) {
         }
         for part in ipsec.children() {
             match part.word() {
-                "auto-firewall-nat-exclude" | "allow-access-to-local-interface" | "nat-networks" | "site-to-site" | "authentication" | "profile" => part.mark_all(Understood),
+                "auto-firewall-nat-exclude"
+                | "allow-access-to-local-interface"
+                | "nat-networks"
+                | "site-to-site"
+                | "authentication"
+                | "profile" => part.mark_all(Understood),
                 "remote-access" => part.mark_all(Irrelevant),
                 "ike-group" | "esp-group" => {}
-                "interface" | "ipsec-interfaces" | "nat-traversal" | "logging" | "log" | "disable-uniqreqids" | "options" | "include-ipsec-conf"
-                | "include-ipsec-secrets" | "auto-update" | "global-config" | "ikev1-peer" | "protocols" => part.mark_all(Irrelevant),
+                "interface"
+                | "ipsec-interfaces"
+                | "nat-traversal"
+                | "logging"
+                | "log"
+                | "disable-uniqreqids"
+                | "options"
+                | "include-ipsec-conf"
+                | "include-ipsec-secrets"
+                | "auto-update"
+                | "global-config"
+                | "ikev1-peer"
+                | "protocols" => part.mark_all(Irrelevant),
                 _ => {}
             }
         }

@@ -116,7 +116,11 @@ fn ssh(reader: &mut Reader<'_>, cx: &Context<'_>, service: At<'_>, idle: Option<
         reader.device.management.lockout = Some(Fact::written(lockout, protection.line()));
     }
     for part in at.children() {
-        part.mark_all(if matches!(part.word(), "vrf" | "access-control" | "allow-root" | "disable-password-authentication") { Understood } else { Irrelevant });
+        part.mark_all(if matches!(part.word(), "vrf" | "access-control" | "allow-root" | "disable-password-authentication") {
+            Understood
+        } else {
+            Irrelevant
+        });
     }
 }
 
@@ -145,7 +149,8 @@ fn https(reader: &mut Reader<'_>, cx: &Context<'_>, service: At<'_>) {
         let listen = host.all("listen-address");
         add(reader, cx, ManagementProtocol::Https, "https", Some(number(host).unwrap_or(443)), host, &listen, None);
     }
-    let from: Vec<IpNetwork> = at.get("allow-client").into_iter().flat_map(|a| a.all("address")).filter_map(|a| a.word().parse().ok()).collect();
+    let from: Vec<IpNetwork> =
+        at.get("allow-client").into_iter().flat_map(|a| a.all("address")).filter_map(|a| a.word().parse().ok()).collect();
     if !from.is_empty() {
         for service in reader.device.management.services.iter_mut().filter(|s| s.name == "https") {
             service.from = Some(from.clone());
@@ -221,8 +226,23 @@ fn accounts(reader: &mut Reader<'_>, root: At<'_>) {
         }
         at.mark_all(Understood);
     }
-    for word in ["radius", "radius-server", "tacacs", "tacacs-plus", "banner", "timeout", "max-login-session", "operator-group", "command-policy", "group", "radius-source-address"] {
-        login.get(word).into_iter().for_each(|w| w.mark_all(if word.starts_with("radius") || word.starts_with("tacacs") { NotModelled } else { Irrelevant }));
+    for word in [
+        "radius",
+        "radius-server",
+        "tacacs",
+        "tacacs-plus",
+        "banner",
+        "timeout",
+        "max-login-session",
+        "operator-group",
+        "command-policy",
+        "group",
+        "radius-source-address",
+    ] {
+        login
+            .get(word)
+            .into_iter()
+            .for_each(|w| w.mark_all(if word.starts_with("radius") || word.starts_with("tacacs") { NotModelled } else { Irrelevant }));
     }
 }
 
@@ -279,7 +299,9 @@ fn settings(reader: &mut Reader<'_>, root: At<'_>) {
             };
             reader.device.settings.push(HostSetting { name: (*name).to_owned(), value: (*text).to_owned(), span: value.line() });
         }
-        for (word, name) in [("source-validation", "net.ipv4.conf.all.rp_filter"), ("ipv6-source-validation", "net.ipv6.conf.all.rp_filter")] {
+        for (word, name) in
+            [("source-validation", "net.ipv4.conf.all.rp_filter"), ("ipv6-source-validation", "net.ipv6.conf.all.rp_filter")]
+        {
             let Some(value) = at.value(word) else { continue };
             let text = match value.word() {
                 "strict" => "1",

@@ -166,7 +166,18 @@ pub(super) fn rule(reader: &mut Reader<'_>, cx: &Context<'_>, rule: At<'_>, fami
 
 /// Statements that ask what is not modelled.
 const OPAQUE: &[&str] = &[
-    "time", "p2p", "application", "vlan", "ethernet-type", "gre", "conntrack-helper", "flow-group", "geoip", "ipv6-route", "l2tp", "socket",
+    "time",
+    "p2p",
+    "application",
+    "vlan",
+    "ethernet-type",
+    "gre",
+    "conntrack-helper",
+    "flow-group",
+    "geoip",
+    "ipv6-route",
+    "l2tp",
+    "socket",
 ];
 
 fn last(at: At<'_>) -> Option<At<'_>> {
@@ -208,7 +219,9 @@ fn side(
                 let found = match values::addresses(text) {
                     Some((f, set)) if f == family => match side.value("address-mask") {
                         None => Match::address(address, family, set, not),
-                        Some(mask) => masked(address, family, &set, mask.word(), not).unwrap_or_else(|| opaque(reader, side, &text_of(side))),
+                        Some(mask) => {
+                            masked(address, family, &set, mask.word(), not).unwrap_or_else(|| opaque(reader, side, &text_of(side)))
+                        }
                     },
                     Some(_) => {
                         value.note(Unsupported, "an address of the other family: the rule meets no packet");
@@ -256,7 +269,9 @@ fn side(
                     let field = if group.word() == "port-group" { port } else { address };
                     if group.word() == "port-group" && !protocol.ports {
                         value.note(Unsupported, "ports without a protocol that has ports: the system refuses such a rule");
-                        parts.push(Match::Opaque(reader.device.conditions.intern(&format!("{} {}", side.word(), text_of(group)), value.line())));
+                        parts.push(Match::Opaque(
+                            reader.device.conditions.intern(&format!("{} {}", side.word(), text_of(group)), value.line()),
+                        ));
                         continue;
                     }
                     parts.push(cx.groups.matches(reader, group.word(), field, family, value));

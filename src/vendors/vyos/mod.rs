@@ -207,9 +207,24 @@ fn own(first: &str, second: &str) -> bool {
         "load-balancing" => second == "wan",
         "service" => matches!(
             second,
-            "ssh" | "dhcp-server" | "gui" | "nat" | "dns" | "https" | "lldp" | "snmp" | "ntp" | "router-advert" | "conntrack-sync" | "unms" | "ubnt-discover"
+            "ssh"
+                | "dhcp-server"
+                | "gui"
+                | "nat"
+                | "dns"
+                | "https"
+                | "lldp"
+                | "snmp"
+                | "ntp"
+                | "router-advert"
+                | "conntrack-sync"
+                | "unms"
+                | "ubnt-discover"
         ),
-        "system" => matches!(second, "config-management" | "console" | "conntrack" | "task-scheduler" | "offload" | "static-host-mapping" | "option"),
+        "system" => matches!(
+            second,
+            "config-management" | "console" | "conntrack" | "task-scheduler" | "offload" | "static-host-mapping" | "option"
+        ),
         "vpn" => matches!(second, "ipsec" | "l2tp" | "pptp" | "sstp" | "openconnect"),
         "protocols" => second == "static",
         "pki" => matches!(second, "ca" | "certificate" | "key-pair" | "openvpn"),
@@ -219,7 +234,10 @@ fn own(first: &str, second: &str) -> bool {
 
 fn detect(file: &SourceFile) -> Option<Detection> {
     if footer(file).is_some() {
-        return Some(Detection { confidence: Confidence::Certain, why: "ends with the versions of its parts, as VyOS and EdgeOS write them" });
+        return Some(Detection {
+            confidence: Confidence::Certain,
+            why: "ends with the versions of its parts, as VyOS and EdgeOS write them",
+        });
     }
     let (mut commands, mut blocks, mut others) = (0, 0, 0);
     let mut section = "";
@@ -233,7 +251,11 @@ fn detect(file: &SourceFile) -> Option<Detection> {
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some("set"), Some(first), Some(second)) if !indented => {
-                if own(first, second) { commands += 1 } else if !parse::TOP.contains(&first) { others += 1 }
+                if own(first, second) {
+                    commands += 1
+                } else if !parse::TOP.contains(&first) {
+                    others += 1
+                }
             }
             (Some("set" | "delete" | "commit" | "save" | "configure" | "exit"), _, _) => {}
             (Some(first), Some("{"), None) if !indented && parse::TOP.contains(&first) => {
@@ -247,7 +269,8 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     if commands > 0 && commands > others {
         return Some(Detection { confidence: Confidence::Certain, why: "has commands \"set\" of VyOS or EdgeOS" });
     }
-    (blocks > 0 && others <= blocks).then_some(Detection { confidence: Confidence::Certain, why: "has sections in braces of VyOS or EdgeOS" })
+    (blocks > 0 && others <= blocks)
+        .then_some(Detection { confidence: Confidence::Certain, why: "has sections in braces of VyOS or EdgeOS" })
 }
 
 fn read(reader: &mut Reader<'_>) {
@@ -289,11 +312,18 @@ fn jumps(root: At<'_>) -> bool {
 }
 
 /// A rule for packets of a protocol and port to the device or through it.
-fn opened(protocol: u8, ports: Option<Ranges>, from: Option<Match>, to: Option<Match>, action: Action, what: &'static str, at: At<'_>) -> Rule {
+fn opened(
+    protocol: u8,
+    ports: Option<Ranges>,
+    from: Option<Match>,
+    to: Option<Match>,
+    action: Action,
+    what: &'static str,
+    at: At<'_>,
+) -> Rule {
     let mut parts = vec![Match::Field(Field::Proto, Ranges::single(protocol.into()))];
     parts.extend(ports.map(|p| Match::Field(Field::Dport, p)));
     parts.extend(from);
     parts.extend(to);
     Rule::implied(what, Match::all(parts), action, at.line())
 }
-

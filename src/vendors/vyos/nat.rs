@@ -11,7 +11,7 @@ use super::chains::hang;
 use super::tree::At;
 use super::{Context, matching, values};
 use crate::diag::LineState::{Irrelevant, NotModelled, Understood, Unsupported};
-use crate::model::{Action, Direction, Hook, Match, NatKind, NamePattern, Policy, PolicyAction, Rule, Translation};
+use crate::model::{Action, Direction, Hook, Match, NamePattern, NatKind, Policy, PolicyAction, Rule, Translation};
 use crate::net::{Family, Ranges, prefix_bounds, to_number};
 use crate::packets::Field;
 use crate::packets::fields::addr_type;
@@ -62,9 +62,7 @@ pub(super) fn lower(reader: &mut Reader<'_>, cx: &Context<'_>) {
 }
 
 fn chains(reader: &mut Reader<'_>, at: At<'_>, name: &str, before: Vec<Rule>, behind: Vec<Rule>, family: Family) {
-    for (rules, word, hook, priority) in
-        [(before, "destination", Hook::Prerouting, -100), (behind, "source", Hook::Postrouting, 100)]
-    {
+    for (rules, word, hook, priority) in [(before, "destination", Hook::Prerouting, -100), (behind, "source", Hook::Postrouting, 100)] {
         if !rules.is_empty() {
             hang(reader, format!("{name} {word}"), rules, (hook, priority), &[family], after(at));
             // Also a list of exceptions alone decides about translation, and never about passing.
@@ -181,11 +179,8 @@ fn fixed(reader: &mut Reader<'_>, cx: &Context<'_>, at: At<'_>) -> (Vec<Rule>, V
         };
         let _ = cx;
         for destination in [true, false] {
-            let (field, direction, from, to, bit) = if destination {
-                (Field::Dst, Direction::In, &out, &into, 2)
-            } else {
-                (Field::Src, Direction::Out, &into, &out, 1)
-            };
+            let (field, direction, from, to, bit) =
+                if destination { (Field::Dst, Direction::In, &out, &into, 2) } else { (Field::Src, Direction::Out, &into, &out, 1) };
             let mut parts = vec![Match::Address(field, Family::V4, from.clone())];
             parts.extend(interface.map(|i| values::interface(direction, i.word())));
             parts.push(Match::Field(Field::CtNat, Ranges::from_values([0, 3 - bit])));
@@ -363,7 +358,8 @@ fn port_forward(reader: &mut Reader<'_>, cx: &Context<'_>) -> Forwarding {
         if hairpin {
             let to = Match::Address(Field::Dst, Family::V4, f.address.clone());
             let matcher = Match::all(vec![Match::any_of(nets.clone()), f.protocol, to, f.arrived]);
-            let translation = Translation { kind: NatKind::Masquerade, addresses: None, keep_host_bits: false, ports: None, unknown: false };
+            let translation =
+                Translation { kind: NatKind::Masquerade, addresses: None, keep_host_bits: false, ports: None, unknown: false };
             out.source.push(Rule::implied("hairpin translation", matcher, Action::Nat(translation), f.at.whole()));
         }
     }

@@ -131,7 +131,8 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
 pub(super) fn parse(reader: &mut Reader<'_>) -> Tree {
     let file = reader.file;
     let mut tree = Tree::new(file.line_span(0));
-    let mut parser = Parser { lexer: Lexer { text: &file.text, at: 0, file: file.id, open: [false; 2] }, open: vec![], edit: vec![], skip: 0 };
+    let mut parser =
+        Parser { lexer: Lexer { text: &file.text, at: 0, file: file.id, open: [false; 2] }, open: vec![], edit: vec![], skip: 0 };
     while parser.lexer.at < file.text.len() {
         parser.line(reader, &mut tree);
         // The line end.

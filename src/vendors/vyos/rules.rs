@@ -13,7 +13,17 @@ use crate::vendors::Reader;
 
 /// Statements of a rule that say what becomes of a packet.
 const WHAT: &[&str] = &[
-    "action", "disable", "log", "jump-target", "offload-target", "queue", "queue-options", "set", "synproxy", "add-address-to-group", "modify",
+    "action",
+    "disable",
+    "log",
+    "jump-target",
+    "offload-target",
+    "queue",
+    "queue-options",
+    "set",
+    "synproxy",
+    "add-address-to-group",
+    "modify",
 ];
 
 /// Rulesets by name.
@@ -120,7 +130,9 @@ pub(super) fn named(reader: &mut Reader<'_>, cx: &Context<'_>) -> Rulesets {
 /// The rules of a ruleset in the order of their numbers.
 pub(super) fn rules(reader: &mut Reader<'_>, cx: &Context<'_>, sets: &Rulesets, at: At<'_>, family: Family) -> Vec<Rule> {
     for key in ["description", "enable-default-log", "default-log"] {
-        at.get(key).into_iter().for_each(|d| d.mark_all(if key == "description" { Irrelevant } else { crate::diag::LineState::Understood }));
+        at.get(key)
+            .into_iter()
+            .for_each(|d| d.mark_all(if key == "description" { Irrelevant } else { crate::diag::LineState::Understood }));
     }
     at.numbered("rule").into_iter().map(|r| rule(reader, cx, sets, r, family, false)).collect()
 }

@@ -7,7 +7,22 @@ use crate::vendors::Reader;
 /// Leaves whose value is a secret, by their name.
 fn secret_leaf(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    const PARTS: &[&str] = &["password", "secret", "passphrase", "private-key", "preshared", "pre-shared", "md5-key", "auth-key", "plaintext-key", "encrypted-key", "api-key", "token", "passwd", "auth-md5"];
+    const PARTS: &[&str] = &[
+        "password",
+        "secret",
+        "passphrase",
+        "private-key",
+        "preshared",
+        "pre-shared",
+        "md5-key",
+        "auth-key",
+        "plaintext-key",
+        "encrypted-key",
+        "api-key",
+        "token",
+        "passwd",
+        "auth-md5",
+    ];
     const NOT: &[&str] = &[
         "disable-password-authentication",
         "shared-secret-key-file",
@@ -29,7 +44,25 @@ fn secret_key(at: At<'_>) -> bool {
     let inside = |words: &[&str]| path.iter().any(|w| words.contains(w));
     let public = inside(&["public-keys", "public-key", "host-key"]);
     match at.word() {
-        "key" => !public && (inside(&["api", "otp", "radius", "radius-server", "tacacs", "tacacs-server", "wep", "shared-secret", "private", "macsec", "security", "server", "openvpn", "psk"])),
+        "key" => {
+            !public
+                && (inside(&[
+                    "api",
+                    "otp",
+                    "radius",
+                    "radius-server",
+                    "tacacs",
+                    "tacacs-server",
+                    "wep",
+                    "shared-secret",
+                    "private",
+                    "macsec",
+                    "security",
+                    "server",
+                    "openvpn",
+                    "psk",
+                ]))
+        }
         "psk" | "mka" => at.children().all(|c| c.children().next().is_none()),
         "cak" => true,
         _ => false,

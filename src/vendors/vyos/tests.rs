@@ -76,7 +76,9 @@ fn every_line_of_the_fixtures_is_known() {
 
 #[test]
 fn either_spelling_is_detected_and_other_routers_are_not() {
-    for text in [EDGE, ZONES, OFFICE, &commands(EDGE), "set interfaces ethernet eth0 address dhcp\n", "firewall {\n    name X {\n    }\n}\n"] {
+    for text in
+        [EDGE, ZONES, OFFICE, &commands(EDGE), "set interfaces ethernet eth0 address dhcp\n", "firewall {\n    name X {\n    }\n}\n"]
+    {
         assert_eq!(confidence(text), Some(Confidence::Certain), "{}", text.lines().next().unwrap_or_default());
     }
     let others = [
@@ -97,7 +99,11 @@ fn either_spelling_is_detected_and_other_routers_are_not() {
 
 #[test]
 fn a_block_that_is_not_closed_loses_itself_and_not_the_file() {
-    let cut = EDGE.replacen("                invalid enable\n            }\n        }\n    }\n    receive", "                invalid enable\n    receive", 1);
+    let cut = EDGE.replacen(
+        "                invalid enable\n            }\n        }\n    }\n    receive",
+        "                invalid enable\n    receive",
+        1,
+    );
     for text in [EDGE.replacen("    }\n}\nport-forward", "}\nport-forward", 1), cut] {
         let reading = read(&text);
         assert!(reading.device.chains.iter().any(|c| c.name == "name WAN_IN"), "the firewall");
@@ -143,11 +149,17 @@ fn groups_that_contain_themselves_are_found() {
 fn groups_of_groups_are_bounded() {
     let mut text = String::new();
     for i in 0..3_000 {
-        text += &format!("set firewall group network-group G{i} network 10.{}.{}.0/25\nset firewall group network-group G{i} include G{}\n", i / 250, i % 250, i + 1);
+        text += &format!(
+            "set firewall group network-group G{i} network 10.{}.{}.0/25\nset firewall group network-group G{i} include G{}\n",
+            i / 250,
+            i % 250,
+            i + 1
+        );
     }
     let reading = read(&text);
     assert!(reading.notes.iter().any(|n| n.text.contains("too deep")), "{}", reading.notes.len());
-    let mut text: String = (0..2_000).map(|i| format!("set firewall group network-group ALL network 10.{}.{}.0/25\n", i / 250, i % 250)).collect();
+    let mut text: String =
+        (0..2_000).map(|i| format!("set firewall group network-group ALL network 10.{}.{}.0/25\n", i / 250, i % 250)).collect();
     for i in 0..1_000 {
         text += &format!("set firewall group network-group G{i} include ALL\n");
     }
@@ -227,7 +239,17 @@ fn the_outside_follows_from_default_routes() {
 #[test]
 fn secrets_are_marked() {
     for (text, secrets) in [
-        (OFFICE, &["a-key-of-the-interface", "between-the-two-offices", "snmp-password", "eves-password", "ABCDEFGHIJKLMNOP", "$6$rounds=656000$abcdefgh$notarealhashbutlongenough"][..]),
+        (
+            OFFICE,
+            &[
+                "a-key-of-the-interface",
+                "between-the-two-offices",
+                "snmp-password",
+                "eves-password",
+                "ABCDEFGHIJKLMNOP",
+                "$6$rounds=656000$abcdefgh$notarealhashbutlongenough",
+            ][..],
+        ),
         (EDGE, &["yard-reader", "$1$zKNoUbAo$gomzUbYvgyUMcD436Wo66."][..]),
         (ZONES, &["the-dsl-password"][..]),
     ] {

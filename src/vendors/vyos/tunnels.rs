@@ -39,7 +39,9 @@ pub(super) fn lower(reader: &mut Reader<'_>, cx: &Context<'_>) {
         users(at, &mut tunnel);
         if let Some(version) = at.value("tls-version-min") {
             let name = version.word().to_owned();
-            tunnel.crypto.push(CryptoOffer { layer: CryptoLayer::Control, ..CryptoOffer::written(CryptoUse::TlsVersion, &name, version.line()) });
+            tunnel
+                .crypto
+                .push(CryptoOffer { layer: CryptoLayer::Control, ..CryptoOffer::written(CryptoUse::TlsVersion, &name, version.line()) });
         }
         at.mark_all(Understood);
         reader.device.tunnels.push(tunnel);
@@ -93,9 +95,36 @@ fn addresses(at: At<'_>, tunnel: &mut Tunnel) {
 
 /// Statements of interfaces that concern no check, in tunnels.
 const QUIET: &[&str] = &[
-    "description", "mtu", "ip", "ipv6", "vrf", "redirect", "mirror", "traffic-policy", "per-client-thread", "max-dns-retry", "hw-id", "firewall", "policy", "disable",
-    "keep-alive", "persistent-tunnel", "device-type", "bridge-group", "local-host", "shared-secret-key-file", "offload", "server-bridge", "ip-version", "route-allowed-ips", "authentication",
-    "interface", "qos", "qos-policy", "config-file", "enable-default-route",
+    "description",
+    "mtu",
+    "ip",
+    "ipv6",
+    "vrf",
+    "redirect",
+    "mirror",
+    "traffic-policy",
+    "per-client-thread",
+    "max-dns-retry",
+    "hw-id",
+    "firewall",
+    "policy",
+    "disable",
+    "keep-alive",
+    "persistent-tunnel",
+    "device-type",
+    "bridge-group",
+    "local-host",
+    "shared-secret-key-file",
+    "offload",
+    "server-bridge",
+    "ip-version",
+    "route-allowed-ips",
+    "authentication",
+    "interface",
+    "qos",
+    "qos-policy",
+    "config-file",
+    "enable-default-route",
 ];
 
 fn wireguard(reader: &mut Reader<'_>, at: At<'_>) {
@@ -148,9 +177,10 @@ fn wireguard(reader: &mut Reader<'_>, at: At<'_>) {
         let host = peer.value("address").or(peer.value("host-name"));
         let endpoint = match (host, peer.value("port"), peer.value("endpoint")) {
             (Some(host), port, _) => port.and_then(|p| p.word().parse().ok()).map(|port| (host.word().to_owned(), port, host.line())),
-            (None, _, Some(both)) => both.word().rsplit_once(':').and_then(|(host, port)| {
-                Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?, both.line()))
-            }),
+            (None, _, Some(both)) => both
+                .word()
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?, both.line()))),
             _ => None,
         };
         made.endpoint = endpoint.map(|(host, port, span)| Endpoint { host, port, protocol: 17, span });
