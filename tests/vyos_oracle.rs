@@ -13,9 +13,11 @@ fn read(id: &str, name: &str, text: &str) -> Device {
     reading.device
 }
 
-/// Requires equal sets. The rule set is of the same host: it has its interfaces, and shows all there is.
+/// Requires equal sets. The rule set is of the same host: it has its interfaces, routes and tunnels, and shows all there is.
 fn equal(name: &str, ours: &Device, mut theirs: Device) {
     theirs.interfaces.clone_from(&ours.interfaces);
+    theirs.routes.clone_from(&ours.routes);
+    theirs.tunnels.clone_from(&ours.tunnels);
     theirs.exhaustive = true;
     let (found, compared, left) = equal_sets::differences(("the configuration", ours), ("the rule set", &theirs));
     assert!(found.is_empty(), "{name}: {found:#?}");
