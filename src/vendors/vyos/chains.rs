@@ -4,7 +4,7 @@
 //! zones; since 1.4 `accept` ends the chain of its hook, and zones are asked after it (priority 1, `nftables-zone.j2` of vyos-1x). Both are chains of one
 //! hook here, one after the other, of which each must let the packet through.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::rules::{self, Rulesets};
 use super::tree::At;
@@ -206,17 +206,17 @@ fn zones(
     let zones: Vec<Zone<'_>> = places.into_iter().flatten().flat_map(|p| p.all("zone")).map(zone).collect();
     let Some(first) = zones.first() else { return };
     let (span, word) = (first.at.line(), if family == Family::V4 { "name" } else { "ipv6-name" });
-    let names: HashSet<&str> = zones.iter().map(|z| z.at.word()).collect();
+    let names: HashMap<&str, &Zone<'_>> = zones.iter().map(|z| (z.at.word(), z)).collect();
     for zone in &zones {
         for from in zone.at.all("from") {
-            if !names.contains(from.word()) {
+            if !names.contains_key(from.word()) {
                 from.note(Unsupported, format!("there is no zone {}", from.word()));
             }
         }
     }
     let mut forward = [forwarded, state].concat();
     for zone in zones.iter().filter(|z| !z.local) {
-        let id = zone_chain(reader, sets, family, zone, &zones);
+        let id = zone_chain(reader, sets, family, zone, &names);
         let to = zone.on(reader, Direction::Out);
         forward.push(Rule::implied("way into a zone", to, Action::Jump(id), zone.at.line()));
     }
@@ -269,7 +269,7 @@ fn zone(at: At<'_>) -> Zone<'_> {
 }
 
 /// What leaves to a zone: from the zone itself it passes, from others by their rulesets, else the default action.
-fn zone_chain<'t>(reader: &mut Reader<'_>, sets: &Rulesets, family: Family, zone: &Zone<'t>, zones: &[Zone<'t>]) -> ChainId {
+fn zone_chain<'t>(reader: &mut Reader<'_>, sets: &Rulesets, family: Family, zone: &Zone<'t>, zones: &HashMap<&str, &Zone<'t>>) -> ChainId {
     let id = rules::chain(reader, six(family, &format!("zone {}", zone.at.word())), zone.at.line());
     let mut out = Vec::new();
     let within = zone.on(reader, Direction::In);
@@ -284,7 +284,8 @@ fn zone_chain<'t>(reader: &mut Reader<'_>, sets: &Rulesets, family: Family, zone
         }
     }
     out.push(Rule::implied("traffic within a zone", within, action.0, action.1));
-    for from in zones.iter().filter(|z| !z.local && z.at.word() != zone.at.word()) {
+    for from in zone.at.all("from") {
+        let Some(from) = zones.get(from.word()).filter(|z| !z.local && z.at.word() != zone.at.word()) else { continue };
         let Some(value) = ruleset(zone, from.at.word(), word) else { continue };
         let on = from.on(reader, Direction::In);
         out.push(Rule::new(on.clone(), sets.chain(reader, family, value), value.line()));
