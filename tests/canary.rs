@@ -308,6 +308,37 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("ros broken"),
         ),
     );
+    write(
+        root,
+        "router-vyos/config.boot",
+        &format!(
+            "interfaces {{\n    ethernet eth0 {{\n        address dhcp\n    }}\n    pppoe pppoe0 {{\n        authentication {{\n            password {}\n        }}\n    }}\n    wireguard wg0 {{\n        peer a {{\n            preshared-key {}\n            public-key {PUBLIC}\n        }}\n        private-key {}\n    }}\n}}\nfirewall {{\n    name X {{\n        default-action drop\n    }}\n}}\nprotocols {{\n    bgp 65000 {{\n        neighbor 192.0.2.1 {{\n            password {}\n        }}\n    }}\n}}\nservice {{\n    snmp {{\n        community {} {{\n            authorization ro\n        }}\n        v3 {{\n            user u {{\n                auth {{\n                    plaintext-password \"{}\"\n                }}\n            }}\n        }}\n    }}\n}}\nsystem {{\n    login {{\n        user olga {{\n            authentication {{\n                encrypted-password $6$salt$x{}\n                plaintext-password {}\n            }}\n        }}\n    }}\n}}\nvpn {{\n    ipsec {{\n        site-to-site {{\n            peer 192.0.2.7 {{\n                authentication {{\n                    mode pre-shared-secret\n                    pre-shared-secret {}\n                }}\n            }}\n        }}\n    }}\n    l2tp {{\n        remote-access {{\n            authentication {{\n                local-users {{\n                    username eve {{\n                        password {}\n                    }}\n                }}\n            }}\n        }}\n    }}\n}}\n",
+            m.word("vyos pppoe 1"),
+            m.key("vyos psk"),
+            m.key("vyos private key"),
+            m.word("vyos bgp 1"),
+            m.word("vyos community 1"),
+            m.word("vyos snmp 3"),
+            m.word("vyos hash"),
+            m.word("vyos plain 1"),
+            m.word("vyos ipsec 1"),
+            m.word("vyos l2tp 1"),
+        ),
+    );
+    write(
+        root,
+        "branch-vyos/gate.set",
+        &format!(
+            "set interfaces ethernet eth0 address dhcp\nset firewall ipv4 forward filter default-action drop\nset vpn ipsec authentication psk b secret '{}'\nset service https api keys id ops key '{}'\nset system login radius server 192.0.2.9 key '{}'\nset pki certificate gate private key '{}'\nset system login user olga authentication otp key '{}'\nset protocols ospf interface eth0 authentication md5 key-id 1 md5-key '{}'\nset firewall name X rule 10 description 'password {}'\n",
+            m.word("vyos set psk 1"),
+            m.word("vyos api"),
+            m.word("vyos radius"),
+            m.body("vyos pki").lines().next().unwrap_or_default(),
+            m.word("vyos otp"),
+            m.word("vyos md5"),
+            m.word("vyos described 1"),
+        ),
+    );
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
     write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
     write(
@@ -385,6 +416,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "branch-fgt/fgt.conf",
         "sense/config.xml",
         "sense-cut/config.xml",
+        "router-vyos/config.boot",
     ];
     let mut leaks = String::new();
     for file in files {
@@ -405,6 +437,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "pfsense",
             "ufw",
             "ufw-status",
+            "vyos",
         ] {
             let named = format!("{file}={format}");
             let (text, _) = run(root, &["annotate", file, "--format-of", &named]);

@@ -11,6 +11,7 @@ mod pf;
 mod pfsense;
 mod reader;
 mod routeros;
+mod vyos;
 mod wireguard;
 
 pub use reader::{Confidence, Detection, Format, Reader, Reading, Role};
@@ -43,6 +44,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::SYSCTL,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
+    &vyos::VYOS,
     &wireguard::WIREGUARD,
 ];
 

@@ -1,0 +1,49 @@
+firewall {
+    name FROM {
+        default-action drop
+        rule 10 {
+            action drop
+            source {
+                address 10.1.0.9
+            }
+        }
+        rule 20 {
+            action accept
+            description "The network but for one host"
+            destination {
+                address 192.0.2.10
+                port 443
+            }
+            protocol tcp
+            source {
+                address 10.1.0.0/16
+            }
+        }
+    }
+    ipv6-name FROM6 {
+        default-action drop
+    }
+}
+interfaces {
+    ethernet eth0 {
+        address 203.0.113.2/24
+        firewall {
+            in {
+                name FROM
+                ipv6-name FROM6
+            }
+        }
+    }
+    ethernet eth1 {
+        address 10.1.0.1/16
+    }
+    ethernet eth2 {
+        address 198.51.100.1/24
+    }
+    ethernet eth3 {
+        address 10.66.0.1/16
+    }
+}
+/* Warning: Do not remove the following line. */
+/* === vyatta-config-version: "config-management@1:conntrack@1:dhcp-server@4:firewall@5:ipsec@5:nat@3:qos@1:quagga@2:system@4:webgui@1:zone-policy@1" === */
+/* Release version: v2.0.9-hotfix.7 */

@@ -1,0 +1,47 @@
+firewall {
+    name INSIDE {
+        default-action drop
+        rule 10 {
+            action accept
+            destination {
+                address 192.0.2.10
+                port 22
+            }
+            protocol tcp
+        }
+    }
+    name NOTHING {
+        default-action drop
+    }
+    ipv6-name NOTHING6 {
+        default-action drop
+    }
+}
+interfaces {
+    ethernet eth0 {
+        address 203.0.113.2/24
+        firewall {
+            in {
+                name INSIDE
+                ipv6-name NOTHING6
+            }
+        }
+    }
+    ethernet eth1 {
+        address 10.1.0.1/16
+        firewall {
+            in {
+                name INSIDE
+            }
+        }
+    }
+    ethernet eth2 {
+        address 198.51.100.1/24
+    }
+    ethernet eth3 {
+        address 10.66.0.1/16
+    }
+}
+/* Warning: Do not remove the following line. */
+/* === vyatta-config-version: "config-management@1:conntrack@1:dhcp-server@4:firewall@5:ipsec@5:nat@3:qos@1:quagga@2:system@4:webgui@1:zone-policy@1" === */
+/* Release version: v2.0.9-hotfix.7 */
