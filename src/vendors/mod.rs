@@ -4,6 +4,7 @@
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
 mod fortios;
+mod ipsec;
 mod netfilter;
 mod openvpn;
 mod openwrt;
@@ -29,6 +30,8 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IP_RULE,
+    &ipsec::IPSEC_CONF,
+    &ipsec::IPSEC_SECRETS,
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
@@ -40,6 +43,7 @@ pub static FORMATS: &[&Format] = &[
     &pfsense::OPNSENSE,
     &pfsense::PFSENSE,
     &routeros::ROUTEROS,
+    &ipsec::SWANCTL,
     &netfilter::SYSCTL,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
