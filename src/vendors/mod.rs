@@ -6,6 +6,7 @@
 mod fortios;
 mod ipsec;
 mod netfilter;
+mod networkmanager;
 mod openvpn;
 mod openwrt;
 mod pf;
@@ -35,6 +36,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
+    &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
