@@ -3,6 +3,9 @@
 //! A format is a plain [`Format`] value: facts and two functions. To add one, write `vendors/<id>/` and add its two
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
+mod anyconnect;
+mod apple_vpn;
+mod forticlient;
 mod fortios;
 mod ipsec;
 mod netfilter;
@@ -13,6 +16,7 @@ mod pf;
 mod pfsense;
 mod reader;
 mod routeros;
+mod windows_vpn;
 mod wireguard;
 
 pub use reader::{Confidence, Detection, Format, Reader, Reading, Role};
@@ -23,9 +27,12 @@ use crate::source::SourceFile;
 
 /// Every format that fwproof reads, by id.
 pub static FORMATS: &[&Format] = &[
+    &anyconnect::ANYCONNECT,
+    &apple_vpn::APPLE_VPN,
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
+    &forticlient::FORTICLIENT,
     &fortios::FORTIOS,
     &pf::IFCONFIG,
     &netfilter::IP_ADDR,
@@ -44,11 +51,14 @@ pub static FORMATS: &[&Format] = &[
     &pf::PF,
     &pfsense::OPNSENSE,
     &pfsense::PFSENSE,
+    &windows_vpn::RASPHONE,
     &routeros::ROUTEROS,
     &ipsec::SWANCTL,
     &netfilter::SYSCTL,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
+    &windows_vpn::WINDOWS_NRPT,
+    &windows_vpn::WINDOWS_VPN,
     &wireguard::WIREGUARD,
 ];
 

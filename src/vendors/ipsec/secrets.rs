@@ -136,22 +136,18 @@ fn psk(ids: Place<'_>, kind: Place<'_>, value: Place<'_>) -> Option<Psk> {
     wanted.then(|| Psk { ids: ids.text.split_whitespace().map(|w| w.trim_matches('"').to_owned()).collect(), secret: value.span })
 }
 
-/// Hides a value, and each of its words: a name of a file among them is no loss.
+/// Hides a value: of a key file with its passphrase in quotes only that, else all of it.
 fn hide(reader: &mut Reader<'_>, value: Place<'_>) {
-    let inner = value.unquoted();
-    if inner.text.len() == value.text.len() && value.text.contains(char::is_whitespace) {
-        let mut at = 0;
-        for word in value.text.split_whitespace() {
-            let Some(start) = value.text.get(at..).and_then(|t| t.find(word)).map(|i| at + i) else { continue };
-            let part = value.part(start, start + word.len()).unquoted();
-            if !part.text.starts_with('%') && part.text.len() > 1 {
-                reader.secret(part.span);
-            }
-            at = start + word.len();
+    let quotes: Vec<usize> = value.text.match_indices('"').map(|(i, _)| i).collect();
+    for pair in quotes.chunks(2) {
+        let (start, end) = (pair.first().map_or(0, |i| i + 1), pair.get(1).copied().unwrap_or(value.text.len()));
+        let inner = value.part(start, end);
+        if inner.text.len() > 1 {
+            reader.secret(inner.span);
         }
     }
-    if inner.text.len() > 1 {
-        reader.secret(inner.span);
+    if quotes.is_empty() && value.text.len() > 1 {
+        reader.secret(value.unquoted().span);
     }
 }
 
