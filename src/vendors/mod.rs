@@ -16,6 +16,7 @@ mod pf;
 mod pfsense;
 mod reader;
 mod routeros;
+mod tailscale;
 mod windows_vpn;
 mod wireguard;
 
@@ -55,6 +56,7 @@ pub static FORMATS: &[&Format] = &[
     &routeros::ROUTEROS,
     &ipsec::SWANCTL,
     &netfilter::SYSCTL,
+    &tailscale::TAILSCALE,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
     &windows_vpn::WINDOWS_NRPT,
