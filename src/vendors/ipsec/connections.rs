@@ -188,8 +188,11 @@ impl<'c> Conn<'c> {
         for key in ["auto", "type", "mobike", "dpdaction", "dpddelay", "ikelifetime", "lifetime", "keylife", "salifetime", "ipsec-lifetime", "inactivity"] {
             tunnel::setting(&mut tunnel, key, self.param(key).map(|p| (p.value.as_str(), p.span)));
         }
-        tunnel::setting(&mut tunnel, "local-id", self.of(here, "id").map(|p| (p.value.as_str(), p.span)));
-        tunnel::setting(&mut tunnel, "remote-id", self.of(there, "id").map(|p| (p.value.as_str(), p.span)));
+        // Without a name, the address is one (ipsec.conf(5), `leftid`).
+        for (name, side) in [("local-id", here), ("remote-id", there)] {
+            let id = self.of(side, "id").or_else(|| self.param(side).filter(|p| !tunnel::is_any(&p.value) && !p.value.starts_with('%')));
+            tunnel::setting(&mut tunnel, name, id.map(|p| (p.value.as_str(), p.span)));
+        }
         if let Some(compress) = self.param("compress").filter(|p| is_yes(&p.value)) {
             ike::offer(&mut tunnel.crypto, CryptoUse::Compression, CryptoLayer::Data, "IPCOMP", compress.span);
         }

@@ -220,8 +220,11 @@ impl<'t> Connection<'t> {
         for key in ["mobike", "dpd_delay", "dpd_timeout", "rekey_time", "reauth_time", "unique", "ppk_required"] {
             tunnel::setting(&mut tunnel, key, self.value(key).map(|v| (v.text.as_str(), v.span)));
         }
-        tunnel::setting(&mut tunnel, "local-id", local_id.map(|v| (v.text.as_str(), v.span)));
-        tunnel::setting(&mut tunnel, "remote-id", remote_id.map(|v| (v.text.as_str(), v.span)));
+        // Without a name, the address is one (swanctl.conf(5), `id`).
+        let own = self.value("local_addrs").zip(outer.filter(|a| !tunnel::is_any(a)));
+        let far = self.value("remote_addrs").zip(known.first().copied());
+        tunnel::setting(&mut tunnel, "local-id", local_id.map(|v| (v.text.as_str(), v.span)).or(own.map(|(v, a)| (a, v.span))));
+        tunnel::setting(&mut tunnel, "remote-id", remote_id.map(|v| (v.text.as_str(), v.span)).or(far.map(|(v, a)| (a, v.span))));
         for key in ["if_id_in", "if_id_out"] {
             if let Some(v) = self.value(key).filter(|v| v.text != "0") {
                 tunnel.unmodelled.push(Unmodelled::routes(v.span));
