@@ -372,12 +372,19 @@ fn vpn_clients(root: &Path, m: &mut Marks) {
     write(
         root,
         "nm/wifi.nmconnection",
-        &format!("[connection]\nid=h\nuuid=3\ntype=wifi\n[wifi-security]\npsk={}\n[802-1x]\npassword={}\n", m.word("nm wifi"), m.word("nm 802")),
+        &format!(
+            "[connection]\nid=h\nuuid=3\ntype=wifi\n[wifi-security]\npsk={}\n[802-1x]\npassword={}\n",
+            m.word("nm wifi"),
+            m.word("nm 802")
+        ),
     );
     write(
         root,
         "win/vpn.json",
-        &format!("{{\"Name\":\"a\",\"ServerAddress\":\"192.0.2.9\",\"TunnelType\":\"L2tp\",\"SplitTunneling\":false,\"L2tpPsk\":\"{}\"}}\n", m.word("win psk")),
+        &format!(
+            "{{\"Name\":\"a\",\"ServerAddress\":\"192.0.2.9\",\"TunnelType\":\"L2tp\",\"SplitTunneling\":false,\"L2tpPsk\":\"{}\"}}\n",
+            m.word("win psk")
+        ),
     );
     write(
         root,

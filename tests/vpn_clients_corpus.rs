@@ -44,7 +44,13 @@ fn every_file_of_the_corpus_is_read_and_no_line_is_unknown() {
             let bytes = std::fs::read(path).expect("a readable file");
             let file = SourceFile::new(FileId(0), path.to_string_lossy(), &bytes);
             let detected = vendors::detect(&file);
-            assert_eq!(detected.len(), 1, "{}: {detected:?}", path.display(), detected = detected.iter().map(|d| d.0.id).collect::<Vec<_>>());
+            assert_eq!(
+                detected.len(),
+                1,
+                "{}: {detected:?}",
+                path.display(),
+                detected = detected.iter().map(|d| d.0.id).collect::<Vec<_>>()
+            );
             let reading = detected[0].0.read_file(&file);
             assert!(policies != reading.device.chains.is_empty() && policies == reading.device.tunnels.is_empty(), "{}", path.display());
             for state in &reading.lines[&file.id] {
@@ -68,8 +74,7 @@ fn tunnels(path: &Path) -> Vec<Tunnel> {
 /// Selectors that are networks, and how the ends prove who they are.
 fn gist(tunnel: &Tunnel) -> (Vec<String>, Vec<String>) {
     let nets = tunnel.selectors.iter().flat_map(|s| s.local.iter().chain(&s.remote)).filter(|n| n.prefix() < 32).map(ToString::to_string);
-    let mut proofs: Vec<String> =
-        tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Authentication).map(|o| o.name.clone()).collect();
+    let mut proofs: Vec<String> = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Authentication).map(|o| o.name.clone()).collect();
     proofs.sort();
     proofs.dedup();
     (nets.collect(), proofs)

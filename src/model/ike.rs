@@ -354,7 +354,12 @@ pub fn strongswan_default(layer: CryptoLayer) -> &'static [(CryptoUse, &'static 
 }
 
 /// Adds a program's defaults. `span`: the configuration of which they are.
-pub fn defaults(list: impl IntoIterator<Item = (CryptoUse, &'static str, bool)>, layer: CryptoLayer, span: Span, out: &mut Vec<CryptoOffer>) {
+pub fn defaults(
+    list: impl IntoIterator<Item = (CryptoUse, &'static str, bool)>,
+    layer: CryptoLayer,
+    span: Span,
+    out: &mut Vec<CryptoOffer>,
+) {
     let offers = list.into_iter().map(|(usage, name, perhaps)| CryptoOffer {
         layer,
         default: true,

@@ -62,7 +62,9 @@ impl Value {
     pub fn list(&self) -> Vec<&Value> {
         match &self.kind {
             Kind::List(list) => list.iter().collect(),
-            Kind::Object(_) if self.get("Count").is_some() && self.get("value").is_some() => self.get("value").map(Value::list).unwrap_or_default(),
+            Kind::Object(_) if self.get("Count").is_some() && self.get("value").is_some() => {
+                self.get("value").map(Value::list).unwrap_or_default()
+            }
             Kind::Null => Vec::new(),
             _ => vec![self],
         }

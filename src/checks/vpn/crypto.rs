@@ -118,7 +118,8 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
             let known = profile.weak(offer, aead_only);
             let Some(what) = known.or_else(|| profile.standard?.against(offer, aead_only)) else { continue };
             if offer.perhaps && !is_openvpn(tunnel) {
-                let message = format!("{what} is accepted by default in some versions or builds of the software, and nothing here forbids it");
+                let message =
+                    format!("{what} is accepted by default in some versions or builds of the software, and nothing here forbids it");
                 let label = run.head(offer.span, "");
                 let mut finding = Finding::unknown(message, label.clone(), vec![label]);
                 finding.fix = Some(fix(tunnel.kind, offer.usage).into());
@@ -144,7 +145,10 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
                 continue;
             }
             let (message, label) = if offer.default && !is_openvpn(tunnel) {
-                (format!("{what} is accepted: it is in the default of the software, and nothing here takes it out"), run.head(offer.span, ""))
+                (
+                    format!("{what} is accepted: it is in the default of the software, and nothing here takes it out"),
+                    run.head(offer.span, ""),
+                )
             } else if offer.default {
                 (format!("{what} is in force: nothing else is written, and it is the default"), run.head(offer.span, ""))
             } else {

@@ -33,7 +33,10 @@ pub(super) fn pushed<'w>(devices: &'w [Device], tunnel: &Tunnel) -> Pushed<'w> {
     }
     // NetworkManager takes no default route from the server then; what else it takes is not known.
     if let Some(never) = tunnel.setting(NEVER_DEFAULT[0]) {
-        return Pushed::Unknown(Label::new(never.span, "this keeps the default route off the VPN; what else the server pushes is not known"));
+        return Pushed::Unknown(Label::new(
+            never.span,
+            "this keeps the default route off the VPN; what else the server pushes is not known",
+        ));
     }
     if tunnel.setting("route-nopull").is_some() {
         return Pushed::Nothing;
@@ -139,7 +142,10 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
             let missing = wanted.minus(&takes);
             if missing.is_empty() {
                 if !wanted.is_empty() && limits.iter().any(|l| matches!(l, Narrowed::Unknown)) {
-                    let message = format!("whether the VPN takes all that it should of {} depends on its server, which may agree to less", family.name());
+                    let message = format!(
+                        "whether the VPN takes all that it should of {} depends on its server, which may agree to less",
+                        family.name()
+                    );
                     let cause = run.head(tunnel.span, "no server with the name that the client expects was read");
                     run.say(device, format!("{} {}", tunnel.title(), family.name()), Finding::unknown(message, label.clone(), vec![cause]));
                 }
@@ -193,11 +199,23 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     } else {
                         (
                             format!("{} traffic to {outside} goes around the VPN", family.name()),
-                            "Send everything into the tunnel (AllowedIPs = 0.0.0.0/0, ::/0), or declare under `estate: workers: tunnelled:` what belongs in it.",
+                            match tunnel.kind {
+                                TunnelKind::WireGuard => {
+                                    "Send everything into the tunnel (AllowedIPs = 0.0.0.0/0, ::/0), or declare under `estate: workers: tunnelled:` what belongs in it."
+                                }
+                                _ => {
+                                    "Send everything into the tunnel, without exceptions, or declare under `estate: workers: tunnelled:` what belongs in it."
+                                }
+                            },
                         )
                     };
                     let mut finding = Finding::new(message, label.clone());
                     finding.fix = Some(fix.into());
+                    let kept = all.iter().filter(|r| r.excluded).find(|r| {
+                        let (f, lo, hi) = prefix_bounds(r.to);
+                        f == family && missing.overlaps(&Ranges::interval(lo, hi))
+                    });
+                    finding.related.extend(kept.map(|r| Label::new(r.span, "this keeps traffic out of the tunnel")));
                     finding.related.extend(out.map(|span| Label::new(span, "this lets it out")));
                     run.say(device, subject, finding);
                 }

@@ -11,11 +11,37 @@ const MOST: usize = 10_000;
 
 /// Elements that are made use of.
 const UNDERSTOOD: &[&str] = &[
-    "AlwaysOn", "ConnectFailurePolicy", "AllowCaptivePortalRemediation", "AllowVPNDisconnect", "AutomaticVPNPolicy", "TrustedNetworkPolicy",
-    "UntrustedNetworkPolicy", "TrustedDNSDomains", "TrustedDNSServers", "LocalLanAccess", "HostEntry", "HostName", "HostAddress", "UserGroup",
-    "PrimaryProtocol", "StandardAuthenticationOnly", "AuthMethodDuringIKENegotiation", "IKEIdentity", "ServerList", "BackupServerList",
-    "IPProtocolSupport", "StrictCertificateTrust", "RestrictTunnelProtocols", "PPPExclusion", "ProxySettings", "AllowLocalProxyConnections",
-    "AnyConnectProfile", "ClientInitialization", "CertificateStoreOverride", "BypassDownloader", "ClientCertificateThumbprint",
+    "AlwaysOn",
+    "ConnectFailurePolicy",
+    "AllowCaptivePortalRemediation",
+    "AllowVPNDisconnect",
+    "AutomaticVPNPolicy",
+    "TrustedNetworkPolicy",
+    "UntrustedNetworkPolicy",
+    "TrustedDNSDomains",
+    "TrustedDNSServers",
+    "LocalLanAccess",
+    "HostEntry",
+    "HostName",
+    "HostAddress",
+    "UserGroup",
+    "PrimaryProtocol",
+    "StandardAuthenticationOnly",
+    "AuthMethodDuringIKENegotiation",
+    "IKEIdentity",
+    "ServerList",
+    "BackupServerList",
+    "IPProtocolSupport",
+    "StrictCertificateTrust",
+    "RestrictTunnelProtocols",
+    "PPPExclusion",
+    "ProxySettings",
+    "AllowLocalProxyConnections",
+    "AnyConnectProfile",
+    "ClientInitialization",
+    "CertificateStoreOverride",
+    "BypassDownloader",
+    "ClientCertificateThumbprint",
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) {
@@ -39,7 +65,8 @@ pub(super) fn read(reader: &mut Reader<'_>) {
         }
     }
     let init = child(root, "ClientInitialization");
-    let mut servers: Vec<Element<'_>> = child(root, "ServerList").into_iter().flat_map(|l| l.children()).filter(|e| e.local_name() == "HostEntry").collect();
+    let mut servers: Vec<Element<'_>> =
+        child(root, "ServerList").into_iter().flat_map(|l| l.children()).filter(|e| e.local_name() == "HostEntry").collect();
     servers.truncate(MOST);
     if servers.is_empty() {
         reader.note(root.tag_span(), LineState::NotModelled, "the profile names no server: what it connects to is what the user types");
@@ -75,7 +102,11 @@ fn host(server: Element<'_>, init: Option<Element<'_>>) -> Tunnel {
     let (name, address) = (text("HostName"), text("HostAddress"));
     tunnel.name = name.as_ref().map(|n| n.0.clone());
     let backups = child(server, "BackupServerList").or_else(|| init.and_then(|i| child(i, "BackupServerList")));
-    let backups = backups.into_iter().flat_map(|l| l.children()).filter(|e| e.local_name() == "HostAddress").map(|e| (e.text().into_owned(), e.text_span()));
+    let backups = backups
+        .into_iter()
+        .flat_map(|l| l.children())
+        .filter(|e| e.local_name() == "HostAddress")
+        .map(|e| (e.text().into_owned(), e.text_span()));
     // Without an address, the name is one.
     for (host, at) in address.or(name).into_iter().chain(backups).take(64) {
         let (host, port) = split(&host);
@@ -100,7 +131,16 @@ fn host(server: Element<'_>, init: Option<Element<'_>>) -> Tunnel {
         }
     }
     always_on(&mut tunnel, init);
-    for name in ["AutomaticVPNPolicy", "TrustedNetworkPolicy", "UntrustedNetworkPolicy", "LocalLanAccess", "StrictCertificateTrust", "AllowVPNDisconnect", "AllowCaptivePortalRemediation", "IPProtocolSupport"] {
+    for name in [
+        "AutomaticVPNPolicy",
+        "TrustedNetworkPolicy",
+        "UntrustedNetworkPolicy",
+        "LocalLanAccess",
+        "StrictCertificateTrust",
+        "AllowVPNDisconnect",
+        "AllowCaptivePortalRemediation",
+        "IPProtocolSupport",
+    ] {
         if let Some((text, at, _)) = value(init, name) {
             setting(&mut tunnel, name, &text, at);
         }

@@ -15,7 +15,11 @@ pub static ANYCONNECT: Format = Format {
     id: "anyconnect",
     title: "Cisco AnyConnect / Secure Client profile",
     export: r"copy %ProgramData%\Cisco\*\Profile\*.xml .   (macOS, Linux: /opt/cisco/*/profile/*.xml)",
-    covers: &["servers and backup servers with their protocol", "always-on with its failure policy", "trusted networks, local LAN access, certificate use"],
+    covers: &[
+        "servers and backup servers with their protocol",
+        "always-on with its failure policy",
+        "trusted networks, local LAN access, certificate use",
+    ],
     leaves: &["split tunnelling, DNS and algorithms, which the head end decides", "AnyConnectLocalPolicy.xml"],
     role: Role::Vpn,
     detect,

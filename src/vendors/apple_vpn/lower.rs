@@ -23,7 +23,7 @@ pub(super) fn read(reader: &mut Reader<'_>) {
     let Some(root) = document.root() else { return };
     secrets(reader, root);
     let payloads = root.descendants().filter(|e| e.name() == "dict").map(Dict::of);
-    let vpn = payloads.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t.starts_with("com.apple.vpn.managed") ));
+    let vpn = payloads.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t.starts_with("com.apple.vpn.managed")));
     for payload in vpn.take(MOST) {
         lower(reader, &payload);
     }
@@ -86,7 +86,20 @@ fn lower(reader: &mut Reader<'_>, payload: &Dict<'_>) {
 }
 
 /// Keys of the payload that are made use of.
-const TOP: &[&str] = &["VPNType", "VPNSubType", "UserDefinedName", "IKEv2", "IPSec", "PPP", "VPN", "IPv4", "DNS", "TransparentProxy", "PayloadDisplayName", "PayloadType"];
+const TOP: &[&str] = &[
+    "VPNType",
+    "VPNSubType",
+    "UserDefinedName",
+    "IKEv2",
+    "IPSec",
+    "PPP",
+    "VPN",
+    "IPv4",
+    "DNS",
+    "TransparentProxy",
+    "PayloadDisplayName",
+    "PayloadType",
+];
 
 /// Marks the keys of a dictionary of settings.
 fn mark(reader: &mut Reader<'_>, dict: &Dict<'_>, irrelevant: &[&str]) {
@@ -193,7 +206,21 @@ fn association(reader: &mut Reader<'_>, tunnel: &mut Tunnel, ike_dict: &Dict<'_>
 
 fn ikev2(reader: &mut Reader<'_>, payload: &Dict<'_>) -> Tunnel {
     let own = payload.dict("IKEv2").unwrap_or_else(|| payload.clone());
-    mark(reader, &own, &["DeadPeerDetectionRate", "DisableRedirect", "NATKeepAliveInterval", "NATKeepAliveOffloadEnable", "MTU", "ServerCertificateCommonName", "ServerCertificateIssuerCommonName", "PayloadCertificateUUID", "CertificateType"]);
+    mark(
+        reader,
+        &own,
+        &[
+            "DeadPeerDetectionRate",
+            "DisableRedirect",
+            "NATKeepAliveInterval",
+            "NATKeepAliveOffloadEnable",
+            "MTU",
+            "ServerCertificateCommonName",
+            "ServerCertificateIssuerCommonName",
+            "PayloadCertificateUUID",
+            "CertificateType",
+        ],
+    );
     let mut tunnel = Tunnel::new(TunnelKind::Ipsec, TunnelRole::Client, "", own.span);
     version(&mut tunnel, "2", own.span);
     association(reader, &mut tunnel, &own, "IKESecurityAssociationParameters", CryptoLayer::Control, true);
@@ -229,7 +256,12 @@ fn ikev2(reader: &mut Reader<'_>, payload: &Dict<'_>) -> Tunnel {
             setting(&mut tunnel, name, &value, at);
         }
     }
-    for (key, wanted) in [("DisableMOBIKE", true), ("EnableCertificateRevocationCheck", true), ("EnforceRoutes", true), ("UseConfigurationAttributeInternalIPSubnet", true)] {
+    for (key, wanted) in [
+        ("DisableMOBIKE", true),
+        ("EnableCertificateRevocationCheck", true),
+        ("EnforceRoutes", true),
+        ("UseConfigurationAttributeInternalIPSubnet", true),
+    ] {
         if let Some((value, at)) = own.flag(key).filter(|f| f.0 == wanted) {
             setting(&mut tunnel, key, &value.to_string(), at);
         }
@@ -297,7 +329,18 @@ fn app(reader: &mut Reader<'_>, payload: &Dict<'_>) -> Tunnel {
     let span = own.as_ref().map_or(payload.span, |d| d.span);
     let mut tunnel = Tunnel::new(TunnelKind::TlsVpn, TunnelRole::Client, "", span);
     if let Some(own) = &own {
-        mark(reader, own, &["PayloadCertificateUUID", "ProviderDesignatedRequirement", "ProviderBundleIdentifier", "ProviderType", "DisconnectOnIdle", "DisconnectOnIdleTimer"]);
+        mark(
+            reader,
+            own,
+            &[
+                "PayloadCertificateUUID",
+                "ProviderDesignatedRequirement",
+                "ProviderBundleIdentifier",
+                "ProviderType",
+                "DisconnectOnIdle",
+                "DisconnectOnIdleTimer",
+            ],
+        );
         peer(&mut tunnel, own.text("RemoteAddress"), 6, 443, span);
         match own.text("AuthenticationMethod") {
             Some((m, at)) if m == "Certificate" => proof(&mut tunnel, "CERTIFICATE", at),

@@ -4,7 +4,8 @@ use ipnetwork::IpNetwork;
 
 use crate::diag::LineState;
 use crate::model::{
-    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled, VpnRoute, ike,
+    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
+    VpnRoute, ike,
 };
 use crate::source::Span;
 use crate::syntax::xml::{Document, Element};

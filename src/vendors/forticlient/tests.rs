@@ -16,10 +16,7 @@ fn connections_of_both_kinds_are_read() {
     let [ipsec, ssl] = reading.device.tunnels.as_slice() else { panic!("two tunnels") };
     assert_eq!((ipsec.kind, ssl.kind), (TunnelKind::Ipsec, TunnelKind::TlsVpn));
     let names: Vec<&str> = ipsec.crypto.iter().filter(|o| o.usage != CryptoUse::Authentication).map(|o| o.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["1-AGGRESSIVE", "3DES-CBC", "MD5", "AES-256-CBC", "SHA256", "DH-1536", "DH-2048", "AES-128-CBC", "SHA1", "DH-1536"]
-    );
+    assert_eq!(names, ["1-AGGRESSIVE", "3DES-CBC", "MD5", "AES-256-CBC", "SHA256", "DH-1536", "DH-2048", "AES-128-CBC", "SHA1", "DH-1536"]);
     assert_eq!(ipsec.routes.iter().map(|r| r.to.to_string()).collect::<Vec<_>>(), ["0.0.0.0/0"]);
     assert_eq!(ipsec.peers.len(), 2);
     assert!(ipsec.peers[0].preshared_key.is_some());
@@ -29,7 +26,10 @@ fn connections_of_both_kinds_are_read() {
 
 #[test]
 fn what_is_switched_off_is_no_tunnel() {
-    let (_, reading) = FORTICLIENT.read_text("vpn.xml", &VPN.replace("<enabled>1</enabled>\n                <block_ipv6>1", "<enabled>0</enabled>\n                <block_ipv6>1"));
+    let (_, reading) = FORTICLIENT.read_text(
+        "vpn.xml",
+        &VPN.replace("<enabled>1</enabled>\n                <block_ipv6>1", "<enabled>0</enabled>\n                <block_ipv6>1"),
+    );
     assert_eq!(reading.device.tunnels.len(), 1);
 }
 

@@ -30,8 +30,14 @@ pub(super) fn read(reader: &mut Reader<'_>) {
     for id in conf.secrets.clone() {
         secrets.extend(super::secrets::read_file(reader, id));
     }
-    let used: BTreeSet<&str> =
-        conf.sections.iter().filter(|s| s.kind == Kind::Conn).flat_map(|s| &s.params).filter(|p| p.key == "also").map(|p| p.value.as_str()).collect();
+    let used: BTreeSet<&str> = conf
+        .sections
+        .iter()
+        .filter(|s| s.kind == Kind::Conn)
+        .flat_map(|s| &s.params)
+        .filter(|p| p.key == "also")
+        .map(|p| p.value.as_str())
+        .collect();
     let setup = conf.get(Kind::Setup, "setup");
     let drops_v1 = setup.is_some_and(|s| s.params.iter().any(|p| p.key == "ikev1-policy" && p.value != "accept"));
     let mut steps = STEPS;
@@ -150,7 +156,9 @@ impl<'c> Conn<'c> {
         let swap = right == "%defaultroute"
             || right.starts_with("%eth")
             || (self.dialect == Dialect::Libreswan && left == "%any" && !tunnel::is_any(right))
-            || (self.dialect == Dialect::Libreswan && (self.yes("leftxauthclient") || self.yes("leftmodecfgclient")) && right == "%defaultroute");
+            || (self.dialect == Dialect::Libreswan
+                && (self.yes("leftxauthclient") || self.yes("leftmodecfgclient"))
+                && right == "%defaultroute");
         if swap { ("right", "left") } else { ("left", "right") }
     }
 
@@ -185,7 +193,19 @@ impl<'c> Conn<'c> {
         tunnel::select(reader, &mut tunnel, &ends, (&local, &remote), transport, at);
         self.peer(reader, &mut tunnel, here, there);
         self.interface(&mut tunnel);
-        for key in ["auto", "type", "mobike", "dpdaction", "dpddelay", "ikelifetime", "lifetime", "keylife", "salifetime", "ipsec-lifetime", "inactivity"] {
+        for key in [
+            "auto",
+            "type",
+            "mobike",
+            "dpdaction",
+            "dpddelay",
+            "ikelifetime",
+            "lifetime",
+            "keylife",
+            "salifetime",
+            "ipsec-lifetime",
+            "inactivity",
+        ] {
             tunnel::setting(&mut tunnel, key, self.param(key).map(|p| (p.value.as_str(), p.span)));
         }
         // Without a name, the address is one (ipsec.conf(5), `leftid`).
@@ -211,7 +231,8 @@ impl<'c> Conn<'c> {
             let nets = list(&source.value).filter(|a| !a.contains('/')).filter_map(tunnel::network);
             tunnel.addresses.extend(nets.map(|n| (n, source.span)));
         }
-        let mut servers: Vec<&Param> = ["modecfgdns", "modecfgdns1", "modecfgdns2", "modecfgdomains", "modecfgdomain"].iter().filter_map(|k| self.param(k)).collect();
+        let mut servers: Vec<&Param> =
+            ["modecfgdns", "modecfgdns1", "modecfgdns2", "modecfgdomains", "modecfgdomain"].iter().filter_map(|k| self.param(k)).collect();
         let side = if tunnel.role == TunnelRole::Client { here } else { there };
         servers.extend(self.of(side, "dns"));
         for param in servers {
@@ -301,7 +322,12 @@ impl<'c> Conn<'c> {
                     unknown.extend(ike::libreswan(proposal, layer, span, out));
                     let has = |list: &[CryptoOffer], usage: CryptoUse| list.get(at..).unwrap_or(&[]).iter().any(|o| o.usage == usage);
                     // What a proposal leaves out is filled in (ike_info.c: "merging it with the below defaults").
-                    let aead = out.get(at..).unwrap_or(&[]).iter().filter(|o| o.usage == CryptoUse::Cipher).all(|o| o.name.ends_with("GCM") || o.name.ends_with("1305"));
+                    let aead = out
+                        .get(at..)
+                        .unwrap_or(&[])
+                        .iter()
+                        .filter(|o| o.usage == CryptoUse::Cipher)
+                        .all(|o| o.name.ends_with("GCM") || o.name.ends_with("1305"));
                     let digests = has(out, CryptoUse::Digest) || has(out, CryptoUse::Prf);
                     let exchanges = has(out, CryptoUse::KeyExchange);
                     let missing = defaults.iter().copied().filter(|(usage, _)| match usage {
@@ -333,7 +359,9 @@ impl<'c> Conn<'c> {
                 }
                 if text.is_empty() {
                     let which = if layer == CryptoLayer::Data { "esp" } else { "ike" };
-                    let text = format!("no `{which}=` here: what is offered depends on the program, and nothing tells whether it is strongSwan or libreswan");
+                    let text = format!(
+                        "no `{which}=` here: what is offered depends on the program, and nothing tells whether it is strongSwan or libreswan"
+                    );
                     reader.note(self.section.header, LineState::NotModelled, text);
                 }
             }

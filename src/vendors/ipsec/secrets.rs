@@ -13,7 +13,8 @@ pub(super) struct Psk {
 }
 
 /// Kinds of secrets (strongSwan's and libreswan's ipsec.secrets(5)).
-const KINDS: &[&str] = &["PSK", "RSA", "ECDSA", "PKCS8", "PKCS12", "P12", "EAP", "XAUTH", "NTLM", "PIN", "BLISS", "DSA", "PPK", "PPKS", "PUBKEY"];
+const KINDS: &[&str] =
+    &["PSK", "RSA", "ECDSA", "PKCS8", "PKCS12", "P12", "EAP", "XAUTH", "NTLM", "PIN", "BLISS", "DSA", "PPK", "PPKS", "PUBKEY"];
 
 /// What stands behind the colon of a line: ids, kind, value.
 fn entry(place: Place<'_>) -> Option<(Place<'_>, Place<'_>, Place<'_>)> {

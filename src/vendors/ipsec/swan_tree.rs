@@ -333,7 +333,11 @@ fn file(reader: &mut Reader<'_>, source: &SourceFile, root: usize, open_files: &
     }
     if stack.len() > 1 {
         let end = source.text.len();
-        reader.note(Span::new(source.id, end.saturating_sub(1), end), LineState::Unsupported, "a section is not closed: the file is refused");
+        reader.note(
+            Span::new(source.id, end.saturating_sub(1), end),
+            LineState::Unsupported,
+            "a section is not closed: the file is refused",
+        );
     }
 }
 
@@ -344,7 +348,15 @@ fn is_include(source: &SourceFile, from: usize) -> bool {
     rest.starts_with([' ', '\t']) && !next.starts_with(['=', '{', ':', '\n', '\r'])
 }
 
-fn include(reader: &mut Reader<'_>, source: &SourceFile, lexer: &mut Lexer<'_>, at: usize, (word, depth): (Span, usize), open: &mut Vec<FileId>, tree: &mut Tree) {
+fn include(
+    reader: &mut Reader<'_>,
+    source: &SourceFile,
+    lexer: &mut Lexer<'_>,
+    at: usize,
+    (word, depth): (Span, usize),
+    open: &mut Vec<FileId>,
+    tree: &mut Tree,
+) {
     let Some((_, pattern)) = lexer.next(true) else { return };
     let text = source.slice(pattern).to_owned();
     reader.mark(word.to(pattern), LineState::Understood);

@@ -204,13 +204,17 @@ impl<'t> Connection<'t> {
         }
         let port = self.text("remote_port").and_then(|p| p.parse().ok()).unwrap_or(500);
         let psk = tunnel.crypto.iter().any(|o| o.usage == CryptoUse::Authentication && o.name == "PSK");
-        let ids = [local_id.map_or(outer.unwrap_or("%any"), |v| v.text.as_str()), remote_id.map_or(known.first().copied().unwrap_or("%any"), |v| v.text.as_str())];
+        let ids = [
+            local_id.map_or(outer.unwrap_or("%any"), |v| v.text.as_str()),
+            remote_id.map_or(known.first().copied().unwrap_or("%any"), |v| v.text.as_str()),
+        ];
         let key = if psk { super::secrets::find(self.secrets, ids[0], ids[1]).map(Secret) } else { None };
         let at = self.value("remote_addrs").map_or(span, |v| v.at);
         let first = known.first().map(|h| (*h, at));
         for host in std::iter::once(first).chain(known.iter().skip(1).map(|h| Some((*h, at)))) {
             let mut peer = tunnel::peer(host, port, span);
-            peer.name = remote_id.map(|i| i.text.as_str()).filter(|i| !i.contains(['%', '*'])).map(|i| i.trim_start_matches('@').to_owned());
+            peer.name =
+                remote_id.map(|i| i.text.as_str()).filter(|i| !i.contains(['%', '*'])).map(|i| i.trim_start_matches('@').to_owned());
             peer.preshared_key = key;
             tunnel.peers.push(peer);
         }

@@ -93,7 +93,8 @@ fn a_server_with_two_rounds_asks_for_a_second_factor() {
 
 #[test]
 fn without_the_exclamation_mark_the_defaults_of_strongswan_are_offered_too() {
-    let conn = |ike: &str| format!("config setup\n\tcharondebug=\"ike 1\"\nconn a\n\tleftauth=pubkey\n{ike}\tright=192.0.2.1\n\tauto=add\n");
+    let conn =
+        |ike: &str| format!("config setup\n\tcharondebug=\"ike 1\"\nconn a\n\tleftauth=pubkey\n{ike}\tright=192.0.2.1\n\tauto=add\n");
     let open = tunnel(&IPSEC_CONF, &conn("\tike=aes256-sha256-ecp256\n"), "a");
     assert!(offered(&open, CryptoLayer::Control).contains("3DES-CBC*?"), "{}", offered(&open, CryptoLayer::Control));
     assert!(offered(&open, CryptoLayer::Data).contains("SHA1*"));
@@ -163,7 +164,13 @@ fn a_client_routes_what_it_asks_for_but_for_what_passes_by() {
 fn every_secret_is_hidden() {
     let (file, reading) = read(&IPSEC_SECRETS, SECRETS);
     let hidden: Vec<&str> = reading.secrets.iter().map(|s| file.slice(*s)).collect();
-    for secret in ["weak but agreed with the supplier", "0sMTIzNDU2Nzg5MGFiY2RlZg==", "annas own password", "berts own password", "opens the key of the gateway"] {
+    for secret in [
+        "weak but agreed with the supplier",
+        "0sMTIzNDU2Nzg5MGFiY2RlZg==",
+        "annas own password",
+        "berts own password",
+        "opens the key of the gateway",
+    ] {
         assert!(hidden.contains(&secret), "{secret}: {hidden:?}");
     }
     let (file, reading) = read(&SWANCTL, GATEWAY);
@@ -174,16 +181,36 @@ fn every_secret_is_hidden() {
 #[test]
 fn hostile_files_end_soon_and_are_said() {
     // Sections that name each other, deep nesting, references in a circle, and many of everything.
-    let also: String = (0..2000).map(|i| format!("conn c{i}\n\tauto=add\n\tleftid=a\n\tright=192.0.2.1\n{}", (0..30).map(|j| format!("\talso=c{}\n", (i * 7 + j * 13) % 2000)).collect::<String>())).collect();
+    let also: String = (0..2000)
+        .map(|i| {
+            format!(
+                "conn c{i}\n\tauto=add\n\tleftid=a\n\tright=192.0.2.1\n{}",
+                (0..30).map(|j| format!("\talso=c{}\n", (i * 7 + j * 13) % 2000)).collect::<String>()
+            )
+        })
+        .collect();
     let (_, reading) = read(&IPSEC_CONF, &also);
     assert!(reading.notes.iter().any(|n| n.incomplete));
     let deep = format!("connections {{\n{}\n", "a {\n".repeat(5000));
     assert!(read(&SWANCTL, &deep).1.notes.iter().any(|n| n.incomplete));
     let circle = "a : b { x : a { } }\nb : a { proposals = default }\nconnections {\n c : a { children { n : b { } } }\n}\n";
     assert!(!read(&SWANCTL, circle).1.device.tunnels.is_empty());
-    let wide: String = (0..3000).map(|i| format!("s{i} : {} {{ k = v }}\n", (0..20).map(|j| format!("s{}", (i + j) % 3000)).collect::<Vec<_>>().join(", "))).collect();
+    let wide: String = (0..3000)
+        .map(|i| format!("s{i} : {} {{ k = v }}\n", (0..20).map(|j| format!("s{}", (i + j) % 3000)).collect::<Vec<_>>().join(", ")))
+        .collect();
     read(&SWANCTL, &format!("{wide}connections {{ c : s1 {{ }} }}\n"));
-    for text in ["conn", "conn \nleft", "conn a\n\tleftsubnet=\"", "}", "a = ", "connections { a { proposals = \"", "include", ": PSK", ": RSA {", "é : PSK é"] {
+    for text in [
+        "conn",
+        "conn \nleft",
+        "conn a\n\tleftsubnet=\"",
+        "}",
+        "a = ",
+        "connections { a { proposals = \"",
+        "include",
+        ": PSK",
+        ": RSA {",
+        "é : PSK é",
+    ] {
         for (format, _) in all() {
             read(format, text);
         }

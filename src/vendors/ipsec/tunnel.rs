@@ -7,7 +7,8 @@ use ipnetwork::IpNetwork;
 use super::words::list;
 use crate::diag::LineState;
 use crate::model::{
-    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled, VpnRoute, ike,
+    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
+    VpnRoute, ike,
 };
 use crate::net::{parse_cidr, to_ip};
 use crate::source::Span;
@@ -164,7 +165,12 @@ pub(super) fn versions(tunnel: &mut Tunnel, list: &[(&str, bool, bool)], aggress
         let aggressive = aggressive.filter(|_| *version == "1");
         let name = if aggressive.is_some() { "1-AGGRESSIVE" } else { version };
         let offer = CryptoOffer::written(CryptoUse::IkeVersion, name, aggressive.unwrap_or(span));
-        tunnel.crypto.push(CryptoOffer { layer: CryptoLayer::Control, default: *default && aggressive.is_none(), perhaps: *perhaps, ..offer });
+        tunnel.crypto.push(CryptoOffer {
+            layer: CryptoLayer::Control,
+            default: *default && aggressive.is_none(),
+            perhaps: *perhaps,
+            ..offer
+        });
     }
 }
 
@@ -184,8 +190,10 @@ pub(super) fn peer(host: Option<(&str, Span)>, port: u16, span: Span) -> Peer {
 
 /// Whether a host is none in particular.
 pub(super) fn is_any(host: &str) -> bool {
-    matches!(host, "" | "%any" | "%any4" | "%any6" | "0.0.0.0" | "::" | "0.0.0.0/0" | "::/0" | "%group" | "%opportunistic" | "%opportunisticgroup")
-        || host.contains('/')
+    matches!(
+        host,
+        "" | "%any" | "%any4" | "%any6" | "0.0.0.0" | "::" | "0.0.0.0/0" | "::/0" | "%group" | "%opportunistic" | "%opportunisticgroup"
+    ) || host.contains('/')
         || host.contains('*')
 }
 

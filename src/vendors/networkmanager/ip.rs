@@ -61,7 +61,11 @@ fn entry_of(reader: &mut Reader<'_>, entry: &Entry, family: Family, tunnel: &mut
             span: entry.span,
         }),
         "route-table" if entry.value != "0" && entry.value != "254" => {
-            reader.note(entry.span, LineState::NotModelled, "routes go into another table: whether traffic uses it depends on routing rules");
+            reader.note(
+                entry.span,
+                LineState::NotModelled,
+                "routes go into another table: whether traffic uses it depends on routing rules",
+            );
             tunnel.unmodelled.push(Unmodelled::routes(entry.span));
         }
         _ if numbered("routing-rule") => {
@@ -104,9 +108,38 @@ pub(super) fn words(value: &str) -> impl Iterator<Item = &str> {
 
 /// Keys of the sections that no check asks for.
 const IRRELEVANT: &[&str] = &[
-    "addr-gen-mode", "auto-route-ext-gw", "dad-timeout", "dhcp-client-id", "dhcp-dscp", "dhcp-duid", "dhcp-fqdn", "dhcp-hostname",
-    "dhcp-hostname-flags", "dhcp-iaid", "dhcp-ipv6-only-preferred", "dhcp-pd-hint", "dhcp-reject-servers", "dhcp-send-hostname",
-    "dhcp-send-hostname-v2", "dhcp-send-release", "dhcp-timeout", "dhcp-vendor-class-identifier", "dns-options", "forwarding", "gateway",
-    "ip6-privacy", "link-local", "mtu", "ra-timeout", "replace-local-rule", "required-timeout", "route-metric", "route-table",
-    "shared-dhcp-lease-time", "shared-dhcp-range", "temp-preferred-lifetime", "temp-valid-lifetime", "token",
+    "addr-gen-mode",
+    "auto-route-ext-gw",
+    "dad-timeout",
+    "dhcp-client-id",
+    "dhcp-dscp",
+    "dhcp-duid",
+    "dhcp-fqdn",
+    "dhcp-hostname",
+    "dhcp-hostname-flags",
+    "dhcp-iaid",
+    "dhcp-ipv6-only-preferred",
+    "dhcp-pd-hint",
+    "dhcp-reject-servers",
+    "dhcp-send-hostname",
+    "dhcp-send-hostname-v2",
+    "dhcp-send-release",
+    "dhcp-timeout",
+    "dhcp-vendor-class-identifier",
+    "dns-options",
+    "forwarding",
+    "gateway",
+    "ip6-privacy",
+    "link-local",
+    "mtu",
+    "ra-timeout",
+    "replace-local-rule",
+    "required-timeout",
+    "route-metric",
+    "route-table",
+    "shared-dhcp-lease-time",
+    "shared-dhcp-range",
+    "temp-preferred-lifetime",
+    "temp-valid-lifetime",
+    "token",
 ];

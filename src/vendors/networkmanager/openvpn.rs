@@ -7,16 +7,74 @@ use crate::model::{CryptoOffer, CryptoUse, Endpoint, Peer, Tunnel, TunnelKind, T
 use crate::vendors::Reader;
 
 const UNDERSTOOD: &[&str] = &[
-    "service-type", "remote", "port", "proto-tcp", "dev", "dev-type", "tap-dev", "cipher", "data-ciphers", "data-ciphers-fallback", "auth",
-    "connection-type", "ta", "tls-crypt", "tls-crypt-v2", "remote-cert-tls", "verify-x509-name", "tls-remote", "ns-cert-type", "comp-lzo",
-    "compress", "allow-compression", "tls-version-min", "tls-cipher", "static-key", "username", "key", "keysize",
+    "service-type",
+    "remote",
+    "port",
+    "proto-tcp",
+    "dev",
+    "dev-type",
+    "tap-dev",
+    "cipher",
+    "data-ciphers",
+    "data-ciphers-fallback",
+    "auth",
+    "connection-type",
+    "ta",
+    "tls-crypt",
+    "tls-crypt-v2",
+    "remote-cert-tls",
+    "verify-x509-name",
+    "tls-remote",
+    "ns-cert-type",
+    "comp-lzo",
+    "compress",
+    "allow-compression",
+    "tls-version-min",
+    "tls-cipher",
+    "static-key",
+    "username",
+    "key",
+    "keysize",
 ];
 const IRRELEVANT: &[&str] = &[
-    "ca", "cert", "cert-pass-flags", "challenge-response-flags", "connect-timeout", "crl-verify-dir", "crl-verify-file", "extra-certs", "float",
-    "fragment-size", "http-proxy-password-flags", "local-ip", "max-routes", "mssfix", "mtu-disc", "password-flags", "ping", "ping-exit",
-    "ping-restart", "proxy-port", "proxy-retry", "proxy-server", "proxy-type", "push-peer-info", "remote-ip", "remote-random",
-    "remote-random-hostname", "reneg-seconds", "route-delay", "static-key-direction", "ta-dir", "tls-version-max", "tls-version-min-or-highest",
-    "tun-ipv6", "tunnel-mtu", "user-name", "persistent", "timeout",
+    "ca",
+    "cert",
+    "cert-pass-flags",
+    "challenge-response-flags",
+    "connect-timeout",
+    "crl-verify-dir",
+    "crl-verify-file",
+    "extra-certs",
+    "float",
+    "fragment-size",
+    "http-proxy-password-flags",
+    "local-ip",
+    "max-routes",
+    "mssfix",
+    "mtu-disc",
+    "password-flags",
+    "ping",
+    "ping-exit",
+    "ping-restart",
+    "proxy-port",
+    "proxy-retry",
+    "proxy-server",
+    "proxy-type",
+    "push-peer-info",
+    "remote-ip",
+    "remote-random",
+    "remote-random-hostname",
+    "reneg-seconds",
+    "route-delay",
+    "static-key-direction",
+    "ta-dir",
+    "tls-version-max",
+    "tls-version-min-or-highest",
+    "tun-ipv6",
+    "tunnel-mtu",
+    "user-name",
+    "persistent",
+    "timeout",
 ];
 
 pub(super) fn tunnel(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
@@ -33,7 +91,14 @@ pub(super) fn tunnel(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
             tunnel.peers.push(peer);
         }
     }
-    for (key, usage) in [("cipher", CryptoUse::Cipher), ("data-ciphers", CryptoUse::Cipher), ("data-ciphers-fallback", CryptoUse::Cipher), ("auth", CryptoUse::Digest), ("tls-version-min", CryptoUse::TlsVersion), ("tls-cipher", CryptoUse::TlsCipher)] {
+    for (key, usage) in [
+        ("cipher", CryptoUse::Cipher),
+        ("data-ciphers", CryptoUse::Cipher),
+        ("data-ciphers-fallback", CryptoUse::Cipher),
+        ("auth", CryptoUse::Digest),
+        ("tls-version-min", CryptoUse::TlsVersion),
+        ("tls-cipher", CryptoUse::TlsCipher),
+    ] {
         if let Some(entry) = vpn.get(key) {
             for word in entry.value.split([':', ' ']).filter(|w| !w.is_empty()) {
                 tunnel.crypto.push(CryptoOffer::written(usage, word.trim_start_matches('?'), entry.span));
@@ -50,10 +115,25 @@ pub(super) fn tunnel(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
     for key in ["comp-lzo", "compress"] {
         // `no-by-default` and `no` compress nothing.
         if let Some(entry) = vpn.get(key).filter(|e| !matches!(e.value.as_str(), "no" | "no-by-default" | "stub" | "stub-v2" | "migrate")) {
-            tunnel.crypto.push(CryptoOffer::written(CryptoUse::Compression, if key == "comp-lzo" { "LZO" } else { &entry.value }, entry.span));
+            tunnel.crypto.push(CryptoOffer::written(
+                CryptoUse::Compression,
+                if key == "comp-lzo" { "LZO" } else { &entry.value },
+                entry.span,
+            ));
         }
     }
-    for (key, name) in [("ta", "tls-auth"), ("tls-crypt", "tls-crypt"), ("tls-crypt-v2", "tls-crypt-v2"), ("remote-cert-tls", "remote-cert-tls"), ("verify-x509-name", "verify-x509-name"), ("tls-remote", "tls-remote"), ("ns-cert-type", "ns-cert-type"), ("allow-compression", "allow-compression"), ("connection-type", "connection-type"), ("key", "key")] {
+    for (key, name) in [
+        ("ta", "tls-auth"),
+        ("tls-crypt", "tls-crypt"),
+        ("tls-crypt-v2", "tls-crypt-v2"),
+        ("remote-cert-tls", "remote-cert-tls"),
+        ("verify-x509-name", "verify-x509-name"),
+        ("tls-remote", "tls-remote"),
+        ("ns-cert-type", "ns-cert-type"),
+        ("allow-compression", "allow-compression"),
+        ("connection-type", "connection-type"),
+        ("key", "key"),
+    ] {
         rename(&mut tunnel, vpn, key, name);
     }
     if let Some(entry) = vpn.get("static-key").filter(|_| static_key) {

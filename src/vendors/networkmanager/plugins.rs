@@ -3,9 +3,7 @@
 use super::lower::{mark_keys, openvpn_tunnel, push, rename};
 use super::profile::{Profile, Section};
 use crate::diag::LineState;
-use crate::model::{
-    CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, ike,
-};
+use crate::model::{CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Fact, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, ike};
 use crate::source::Span;
 use crate::vendors::Reader;
 
@@ -33,7 +31,8 @@ pub(super) fn tunnel(reader: &mut Reader<'_>, profile: &Profile, connection: &Se
         }
     };
     rename(&mut tunnel, vpn, "service-type", "service-type");
-    if let Some(key) = profile.section("vpn-secrets").and_then(|s| s.get("ipsec-psk").or_else(|| s.get("IPSec secret")).or_else(|| s.get("pskvalue")))
+    if let Some(key) =
+        profile.section("vpn-secrets").and_then(|s| s.get("ipsec-psk").or_else(|| s.get("IPSec secret")).or_else(|| s.get("pskvalue")))
         && let Some(peer) = tunnel.peers.first_mut()
     {
         peer.preshared_key = Some(Secret(key.at));
@@ -68,7 +67,18 @@ fn version(tunnel: &mut Tunnel, name: &str, default: bool, span: Span) {
 /// charon-nm speaks IKEv2 only, and asks for everything unless `remote-ts` says less (strongSwan's NetworkManager documentation).
 fn strongswan(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
     let understood = [
-        "service-type", "address", "server-port", "method", "proposal", "ike", "esp", "remote-ts", "virtual", "ipcomp", "user", "remote-identity",
+        "service-type",
+        "address",
+        "server-port",
+        "method",
+        "proposal",
+        "ike",
+        "esp",
+        "remote-ts",
+        "virtual",
+        "ipcomp",
+        "user",
+        "remote-identity",
         "local-identity",
     ];
     mark_keys(reader, vpn, &understood, &["certificate", "usercert", "userkey", "certsource", "encap", "password-flags", "cert-source"]);
@@ -113,11 +123,46 @@ fn strongswan(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
 }
 
 fn libreswan(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
-    let understood = ["service-type", "right", "ike", "esp", "ikev2", "leftid", "rightid", "rightsubnet", "leftxauthusername", "leftusername", "authby", "pskinputmodes"];
+    let understood = [
+        "service-type",
+        "right",
+        "ike",
+        "esp",
+        "ikev2",
+        "leftid",
+        "rightid",
+        "rightsubnet",
+        "leftxauthusername",
+        "leftusername",
+        "authby",
+        "pskinputmodes",
+    ];
     let irrelevant = [
-        "leftcert", "leftrsasigkey", "rightrsasigkey", "rightcert", "ikelifetime", "salifetime", "rekey", "dpddelay", "dpdtimeout", "dpdaction",
-        "fragmentation", "mobike", "vendor", "Domain", "xauthpasswordinputmodes", "narrowing", "leftmodecfgclient", "leftsendcert",
-        "rightmodecfgserver", "modecfgpull", "remote-peer-type", "require-id-on-certificate", "nm-configured", "leftxauthclient", "remote_peer_type",
+        "leftcert",
+        "leftrsasigkey",
+        "rightrsasigkey",
+        "rightcert",
+        "ikelifetime",
+        "salifetime",
+        "rekey",
+        "dpddelay",
+        "dpdtimeout",
+        "dpdaction",
+        "fragmentation",
+        "mobike",
+        "vendor",
+        "Domain",
+        "xauthpasswordinputmodes",
+        "narrowing",
+        "leftmodecfgclient",
+        "leftsendcert",
+        "rightmodecfgserver",
+        "modecfgpull",
+        "remote-peer-type",
+        "require-id-on-certificate",
+        "nm-configured",
+        "leftxauthclient",
+        "remote_peer_type",
     ];
     mark_keys(reader, vpn, &understood, &irrelevant);
     let mut tunnel = client(vpn, TunnelKind::Ipsec, "right", 17, 500);
@@ -159,13 +204,53 @@ fn libreswan(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
 /// L2TP with IPsec around it, or without.
 fn l2tp(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
     let understood = [
-        "service-type", "gateway", "ipsec-enabled", "ipsec-psk", "ipsec-ike", "ipsec-esp", "ipsec-gateway-id", "ipsec-remote-id", "machine-auth-type",
-        "user-auth-type", "user", "refuse-pap", "refuse-chap", "refuse-mschap", "refuse-mschapv2", "refuse-eap", "ipsec-pfs", "ipsec-ipcomp",
+        "service-type",
+        "gateway",
+        "ipsec-enabled",
+        "ipsec-psk",
+        "ipsec-ike",
+        "ipsec-esp",
+        "ipsec-gateway-id",
+        "ipsec-remote-id",
+        "machine-auth-type",
+        "user-auth-type",
+        "user",
+        "refuse-pap",
+        "refuse-chap",
+        "refuse-mschap",
+        "refuse-mschapv2",
+        "refuse-eap",
+        "ipsec-pfs",
+        "ipsec-ipcomp",
     ];
     let irrelevant = [
-        "domain", "mtu", "mru", "lcp-echo-failure", "lcp-echo-interval", "noaccomp", "nobsdcomp", "nodeflate", "no-vj-comp", "nopcomp",
-        "require-mppe", "require-mppe-40", "require-mppe-128", "mppe-stateful", "machine-ca", "machine-cert", "machine-key", "user-ca", "user-cert",
-        "user-key", "ipsec-forceencaps", "ipsec-ikelifetime", "ipsec-salifetime", "ephemeral-port", "password-flags", "ipsec-psk-flags", "unit",
+        "domain",
+        "mtu",
+        "mru",
+        "lcp-echo-failure",
+        "lcp-echo-interval",
+        "noaccomp",
+        "nobsdcomp",
+        "nodeflate",
+        "no-vj-comp",
+        "nopcomp",
+        "require-mppe",
+        "require-mppe-40",
+        "require-mppe-128",
+        "mppe-stateful",
+        "machine-ca",
+        "machine-cert",
+        "machine-key",
+        "user-ca",
+        "user-cert",
+        "user-key",
+        "ipsec-forceencaps",
+        "ipsec-ikelifetime",
+        "ipsec-salifetime",
+        "ephemeral-port",
+        "password-flags",
+        "ipsec-psk-flags",
+        "unit",
     ];
     mark_keys(reader, vpn, &understood, &irrelevant);
     let secure = vpn.get("ipsec-enabled").filter(|e| super::profile::is_yes(&e.value));
@@ -206,10 +291,32 @@ fn l2tp(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
 
 /// Cisco's VPN of IKEv1 with XAuth: always in aggressive mode, with the group's secret as a pre-shared key (vpnc(8)).
 fn vpnc(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
-    let understood = ["service-type", "IPSec gateway", "IPSec ID", "IPSec secret", "Xauth username", "IKE DH Group", "Perfect Forward Secrecy", "Enable Single DES", "Enable no encryption", "IKE Authmode"];
+    let understood = [
+        "service-type",
+        "IPSec gateway",
+        "IPSec ID",
+        "IPSec secret",
+        "Xauth username",
+        "IKE DH Group",
+        "Perfect Forward Secrecy",
+        "Enable Single DES",
+        "Enable no encryption",
+        "IKE Authmode",
+    ];
     let irrelevant = [
-        "NAT Traversal Mode", "Vendor", "Domain", "Local Port", "DPD idle timeout (our side)", "Application Version", "ipsec-secret-type",
-        "xauth-password-type", "CA-File", "Cisco UDP Encapsulation Port", "Rekeying interval", "Enable weak encryption", "Enable weak authentication",
+        "NAT Traversal Mode",
+        "Vendor",
+        "Domain",
+        "Local Port",
+        "DPD idle timeout (our side)",
+        "Application Version",
+        "ipsec-secret-type",
+        "xauth-password-type",
+        "CA-File",
+        "Cisco UDP Encapsulation Port",
+        "Rekeying interval",
+        "Enable weak encryption",
+        "Enable weak authentication",
     ];
     mark_keys(reader, vpn, &understood, &irrelevant);
     let mut tunnel = client(vpn, TunnelKind::Ipsec, "IPSec gateway", 17, 500);
@@ -238,13 +345,69 @@ fn vpnc(reader: &mut Reader<'_>, vpn: &Section) -> Tunnel {
 
 /// Plugins of which the profile tells little more than where they connect to.
 fn simple(reader: &mut Reader<'_>, vpn: &Section, kind: TunnelKind, gateway: &str, port: u16) -> Tunnel {
-    let understood = ["service-type", "gateway", "user", "protocol", "require-mppe", "require-mppe-40", "require-mppe-128", "ignore-cert-warn", "refuse-pap", "refuse-chap", "refuse-mschap", "refuse-mschapv2", "refuse-eap"];
+    let understood = [
+        "service-type",
+        "gateway",
+        "user",
+        "protocol",
+        "require-mppe",
+        "require-mppe-40",
+        "require-mppe-128",
+        "ignore-cert-warn",
+        "refuse-pap",
+        "refuse-chap",
+        "refuse-mschap",
+        "refuse-mschapv2",
+        "refuse-eap",
+    ];
     let irrelevant = [
-        "authtype", "autoconnect-flags", "cacert", "ca-cert", "usercert", "userkey", "certsigs-flags", "cookie-flags", "enable_csd_trojan", "csd_wrapper",
-        "csd_fork", "gateway-flags", "gwcert-flags", "lasthost-flags", "pem_passphrase_fsid", "prevent_invalid_cert", "stoken_source", "xmlconfig-flags",
-        "proxy", "reported_os", "useragent", "disable_udp", "resolve-flags", "domain", "mppe-stateful", "nobsdcomp", "nodeflate", "no-vj-comp", "nopcomp",
-        "noaccomp", "lcp-echo-failure", "lcp-echo-interval", "password-flags", "trusted-cert", "realm", "otp-flags", "2fa-flags", "key", "cert", "mtu",
-        "stoken_string", "stoken_string-flags", "form:main:group_list", "form:main:username", "lasthost", "certsigs", "save_passwords",
+        "authtype",
+        "autoconnect-flags",
+        "cacert",
+        "ca-cert",
+        "usercert",
+        "userkey",
+        "certsigs-flags",
+        "cookie-flags",
+        "enable_csd_trojan",
+        "csd_wrapper",
+        "csd_fork",
+        "gateway-flags",
+        "gwcert-flags",
+        "lasthost-flags",
+        "pem_passphrase_fsid",
+        "prevent_invalid_cert",
+        "stoken_source",
+        "xmlconfig-flags",
+        "proxy",
+        "reported_os",
+        "useragent",
+        "disable_udp",
+        "resolve-flags",
+        "domain",
+        "mppe-stateful",
+        "nobsdcomp",
+        "nodeflate",
+        "no-vj-comp",
+        "nopcomp",
+        "noaccomp",
+        "lcp-echo-failure",
+        "lcp-echo-interval",
+        "password-flags",
+        "trusted-cert",
+        "realm",
+        "otp-flags",
+        "2fa-flags",
+        "key",
+        "cert",
+        "mtu",
+        "stoken_string",
+        "stoken_string-flags",
+        "form:main:group_list",
+        "form:main:username",
+        "lasthost",
+        "certsigs",
+        "save_passwords",
     ];
     mark_keys(reader, vpn, &understood, &irrelevant);
     let protocol = 6;

@@ -67,9 +67,12 @@ fn is_secret(section: &str, key: &str) -> bool {
     if section == "vpn-secrets" {
         return true;
     }
-    let words = ["password", "secret", "psk", "preshared-key", "private-key", "wep-key", "pin", "leap-password", "cookie", "gwcert", "passwd"];
+    let words =
+        ["password", "secret", "psk", "preshared-key", "private-key", "wep-key", "pin", "leap-password", "cookie", "gwcert", "passwd"];
     // `private-key=/path` of a certificate is a path; a key of WireGuard is none.
-    words.iter().any(|w| lower == *w || lower.ends_with(&format!("-{w}")) || lower.starts_with("wep-key")) || lower.contains("password") || lower.contains("psk")
+    words.iter().any(|w| lower == *w || lower.ends_with(&format!("-{w}")) || lower.starts_with("wep-key"))
+        || lower.contains("password")
+        || lower.contains("psk")
 }
 
 /// Reads the profile, and hides its secrets. Blank lines are marked here, entries by whoever lowers them.

@@ -80,7 +80,12 @@ fn l2tp_in_ipsec_is_ipsec_and_without_is_not() {
 
 #[test]
 fn secrets_are_hidden() {
-    for (text, secret) in [(OFFICE, "annas own password"), (WIREGUARD, "1fH5hAH2N2aQQY7UqDprNVUQkioK49DPzANHQPdLUvg="), (L2TP, "0sb2xkIGtleSBvZiBldmVyeWJvZHk="), (WIFI, "living room password")] {
+    for (text, secret) in [
+        (OFFICE, "annas own password"),
+        (WIREGUARD, "1fH5hAH2N2aQQY7UqDprNVUQkioK49DPzANHQPdLUvg="),
+        (L2TP, "0sb2xkIGtleSBvZiBldmVyeWJvZHk="),
+        (WIFI, "living room password"),
+    ] {
         let (file, reading) = read(text);
         assert!(reading.secrets.iter().any(|s| file.slice(*s) == secret), "{secret}");
     }

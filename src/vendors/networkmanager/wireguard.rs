@@ -16,7 +16,12 @@ pub(super) fn tunnel(reader: &mut Reader<'_>, profile: &Profile, connection: &Se
     let span = own.map_or(connection.span, |s| s.span);
     let mut tunnel = Tunnel::new(TunnelKind::WireGuard, TunnelRole::Peer, interface, span);
     if let Some(own) = own {
-        mark_keys(reader, own, &["private-key", "listen-port", "peer-routes", "ip4-auto-default-route", "ip6-auto-default-route"], &["mtu", "fwmark", "private-key-flags"]);
+        mark_keys(
+            reader,
+            own,
+            &["private-key", "listen-port", "peer-routes", "ip4-auto-default-route", "ip6-auto-default-route"],
+            &["mtu", "fwmark", "private-key-flags"],
+        );
         if let Some(key) = own.get("private-key").filter(|k| !keys::is_placeholder(&k.value)) {
             match keys::public_key(&key.value) {
                 Some(public) => {

@@ -103,10 +103,10 @@ fn answers(span: Span) -> Rule {
     Rule::implied("answers to what was let through", known, Action::Accept, span)
 }
 
-/// The filter asks only about the first packet of TCP: what is no SYN passes (`runIn4` of the client's filter).
+/// The filter asks only about the first packet of TCP: what opens nothing passes (`runIn4` of the client's filter).
 fn not_opening(span: Span) -> Rule {
-    let flags = Ranges::from_values((0u128..256).filter(|f| f & 0x12 != 0x02));
-    let matcher = Match::all(vec![Match::Field(Field::Proto, Ranges::single(6)), Match::Field(Field::TcpFlags, flags)]);
+    let stray = Match::Field(Field::Ct, Ranges::single(ct::INVALID));
+    let matcher = Match::all(vec![Match::Field(Field::Proto, Ranges::single(6)), stray]);
     Rule::implied("TCP that opens nothing", matcher, Action::Accept, span)
 }
 
@@ -174,7 +174,15 @@ fn capability(text: &str) -> Option<Traffic> {
     }
 }
 
-fn lower(reader: &mut Reader<'_>, defined: &Defined, rule: &Value, grants: bool, default_posture: &[&Value], rules: &mut Vec<Rule>, accesses: &mut Vec<Access>) {
+fn lower(
+    reader: &mut Reader<'_>,
+    defined: &Defined,
+    rule: &Value,
+    grants: bool,
+    default_posture: &[&Value],
+    rules: &mut Vec<Rule>,
+    accesses: &mut Vec<Access>,
+) {
     let span = Span { end: rule.span.end, ..rule.span };
     if let Some(action) = rule.get("action").filter(|a| a.text() != Some("accept")) {
         return reader.refused(action.span, "the only action of a rule is accept");

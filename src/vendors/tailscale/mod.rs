@@ -65,7 +65,9 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     }
     let has = |name: &str| found.contains(&name);
     let rules = has("acls") || has("grants") || has("ACLs");
-    let more = ["groups", "tagOwners", "hosts", "ssh", "autoApprovers", "nodeAttrs", "tests", "postures", "Groups", "Hosts", "TagOwners"].iter().any(|n| has(n));
+    let more = ["groups", "tagOwners", "hosts", "ssh", "autoApprovers", "nodeAttrs", "tests", "postures", "Groups", "Hosts", "TagOwners"]
+        .iter()
+        .any(|n| has(n));
     let own = text.contains("autogroup:") || text.contains("\"tag:") || text.contains("\"src\"") || text.contains("\"group:");
     (rules && (more || own) || (has("tagOwners") && more))
         .then_some(Detection { confidence: Confidence::Certain, why: "has acls, grants and the like of a tailnet policy" })

@@ -153,23 +153,36 @@ impl Selector {
 
     /// As a match of the source or destination.
     pub fn matcher(&self, reader: &mut Reader<'_>, field: Field, span: Span) -> Match {
-        let side = if field == Field::Src { "from" } else { "to" };
+        let source = field == Field::Src;
+        let side = if source { "from" } else { "to" };
         let mut opaque = |text: String| Match::Opaque(reader.device.conditions.intern(&text, span));
         match self {
+            // What comes from elsewhere comes through a router of the tailnet, whose networks the policy does not name.
+            Selector::Any if source => {
+                let routed = opaque("from a network behind a router of the tailnet".into());
+                Match::any_of([own_addresses(field), vec![routed]].concat())
+            }
             Selector::Any => Match::Any,
             Selector::Addresses(list) => {
                 let parts = list.iter().filter(|(_, r)| !r.is_empty());
                 Match::any_of(parts.map(|(family, ranges)| Match::Address(field, *family, ranges.clone())).collect())
             }
-            Selector::Named(name) => opaque(format!("{side} {name}")),
+            Selector::Named(name) if name.starts_with("ipset:") => opaque(format!("{side} {name}")),
+            // Devices of users and with tags have addresses of the tailnet.
+            Selector::Named(name) => Match::all(vec![Match::any_of(own_addresses(field)), opaque(format!("{side} {name}"))]),
             Selector::Undefined(name) => opaque(format!("{side} {name}, which is not defined")),
-            Selector::Own => opaque("to a device of the same user".into()),
-            Selector::Internet => Match::any_of(vec![
-                Match::Address(field, Family::V4, PUBLIC4.clone()),
-                Match::Address(field, Family::V6, PUBLIC6.clone()),
-            ]),
+            Selector::Own => Match::all(vec![Match::any_of(own_addresses(field)), opaque("to a device of the same user".into())]),
+            Selector::Internet => {
+                Match::any_of(vec![Match::Address(field, Family::V4, PUBLIC4.clone()), Match::Address(field, Family::V6, PUBLIC6.clone())])
+            }
         }
     }
+}
+
+/// Addresses that Tailscale gives to devices (100.64.0.0/10 and fd7a:115c:a1e0::/48, "IP pool"); Headscale gives such too.
+fn own_addresses(field: Field) -> Vec<Match> {
+    let nets = ["100.64.0.0/10", "fd7a:115c:a1e0::/48"].into_iter().filter_map(parse_cidr);
+    nets.map(|(family, lo, hi)| Match::Address(field, family, Ranges::interval(lo, hi))).collect()
 }
 
 /// Whether a JSON value is a list or a text, as selectors are.

@@ -48,7 +48,9 @@ pub(super) fn judge(reader: &mut Reader<'_>, defined: &Defined, policy: &Value, 
                 let answer = rules.iter().map(|rule| accepts(rule, defined, ends, protocol, ports.as_ref())).max().unwrap_or(Answer::No);
                 let text = item.text().unwrap_or("");
                 match (answer, wanted) {
-                    (Answer::No, true) => reader.refused(item.span, format!("the policy's own test fails: {} does not reach {text}", source.0)),
+                    (Answer::No, true) => {
+                        reader.refused(item.span, format!("the policy's own test fails: {} does not reach {text}", source.0))
+                    }
                     (Answer::Yes, false) => reader.refused(item.span, format!("the policy's own test fails: {} reaches {text}", source.0)),
                     (Answer::Maybe, _) => {
                         reader.note(item.span, LineState::NotModelled, "whether this test passes depends on who has which address");

@@ -33,15 +33,49 @@ pub(super) fn read(reader: &mut Reader<'_>) {
 
 /// Properties that are made use of.
 const UNDERSTOOD: &[&str] = &[
-    "Name", "ServerAddress", "TunnelType", "SplitTunneling", "AuthenticationMethod", "EncryptionLevel", "IPSecCustomPolicy", "Routes", "DnsSuffix",
-    "L2tpIPsecAuth", "L2tpPsk", "RememberCredential", "IdleDisconnectSeconds", "AllUserConnection", "ServerList", "PSComputerName", "DnsConfig",
-    "PlugInApplicationID", "ProfileType", "UseWinlogonCredential",
+    "Name",
+    "ServerAddress",
+    "TunnelType",
+    "SplitTunneling",
+    "AuthenticationMethod",
+    "EncryptionLevel",
+    "IPSecCustomPolicy",
+    "Routes",
+    "DnsSuffix",
+    "L2tpIPsecAuth",
+    "L2tpPsk",
+    "RememberCredential",
+    "IdleDisconnectSeconds",
+    "AllUserConnection",
+    "ServerList",
+    "PSComputerName",
+    "DnsConfig",
+    "PlugInApplicationID",
+    "ProfileType",
+    "UseWinlogonCredential",
 ];
 /// Properties that no check asks for, with what PowerShell adds to objects of CIM.
 const IRRELEVANT: &[&str] = &[
-    "Guid", "ConnectionStatus", "EapConfigXmlStream", "NapState", "VpnConfigurationXml", "MachineCertificateEKUFilter",
-    "MachineCertificateIssuerFilter", "ProvisioningAuthority", "IsAutoTriggerEnabled", "ApplicationID", "DnsSuffixSearchList", "TrustedNetwork",
-    "CustomConfiguration", "CimClass", "CimInstanceProperties", "CimSystemProperties", "VpnTrigger", "Proxy", "PSShowComputerName", "RunspaceId",
+    "Guid",
+    "ConnectionStatus",
+    "EapConfigXmlStream",
+    "NapState",
+    "VpnConfigurationXml",
+    "MachineCertificateEKUFilter",
+    "MachineCertificateIssuerFilter",
+    "ProvisioningAuthority",
+    "IsAutoTriggerEnabled",
+    "ApplicationID",
+    "DnsSuffixSearchList",
+    "TrustedNetwork",
+    "CustomConfiguration",
+    "CimClass",
+    "CimInstanceProperties",
+    "CimSystemProperties",
+    "VpnTrigger",
+    "Proxy",
+    "PSShowComputerName",
+    "RunspaceId",
 ];
 
 fn mark(reader: &mut Reader<'_>, property: &Property) {
@@ -207,7 +241,14 @@ fn ipsec(reader: &mut Reader<'_>, one: &Value, tunnel: &mut Tunnel, kind: &str) 
     let Some(policy) = policy else { return offers::defaults(tunnel, span) };
     for property in policy.properties() {
         let known = property.value.text().is_some_and(|v| offers::custom(tunnel, &property.name, v, property.value.span));
-        let asked = ["EncryptionMethod", "IntegrityCheckMethod", "DHGroup", "CipherTransformConstants", "AuthenticationTransformConstants", "PfsGroup"];
+        let asked = [
+            "EncryptionMethod",
+            "IntegrityCheckMethod",
+            "DHGroup",
+            "CipherTransformConstants",
+            "AuthenticationTransformConstants",
+            "PfsGroup",
+        ];
         if !known && asked.contains(&property.name.as_str()) {
             reader.note(property.value.span, LineState::NotModelled, format!("{} is not a name that is known", property.name));
         }

@@ -37,8 +37,23 @@ impl<'t> Entry<'t> {
 }
 
 const UNDERSTOOD: &[&str] = &[
-    "Type", "VpnStrategy", "IpPrioritizeRemote", "Ipv6PrioritizeRemote", "PhoneNumber", "IpNameAssign", "IpDnsAddress", "IpDns2Address",
-    "IpDnsSuffix", "CustomAuthKey", "NumCustomPolicy", "NumRoutes", "DisableClassBasedDefaultRoute", "DEVICE", "MEDIA", "Encoding", "PBVersion",
+    "Type",
+    "VpnStrategy",
+    "IpPrioritizeRemote",
+    "Ipv6PrioritizeRemote",
+    "PhoneNumber",
+    "IpNameAssign",
+    "IpDnsAddress",
+    "IpDns2Address",
+    "IpDnsSuffix",
+    "CustomAuthKey",
+    "NumCustomPolicy",
+    "NumRoutes",
+    "DisableClassBasedDefaultRoute",
+    "DEVICE",
+    "MEDIA",
+    "Encoding",
+    "PBVersion",
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) {
@@ -114,7 +129,9 @@ fn lower(reader: &mut Reader<'_>, entry: &Entry<'_>) {
             let version = if strategy == "3" { "1" } else { "2" };
             offers::version(&mut tunnel, version, span);
             match entry.get("NumCustomPolicy").filter(|n| n.0 != "0") {
-                Some((_, at)) => reader.note(at, LineState::NotModelled, "the custom IPsec policy is binary here: export Get-VpnConnection too"),
+                Some((_, at)) => {
+                    reader.note(at, LineState::NotModelled, "the custom IPsec policy is binary here: export Get-VpnConnection too")
+                }
                 None => offers::defaults(&mut tunnel, entry.span),
             }
         }
@@ -144,7 +161,9 @@ fn lower(reader: &mut Reader<'_>, entry: &Entry<'_>) {
 
 /// "Use default gateway on remote network", by family.
 fn routes(reader: &mut Reader<'_>, entry: &Entry<'_>, tunnel: &mut Tunnel) {
-    for (key, everything, name) in [("IpPrioritizeRemote", "0.0.0.0/0", "never-default"), ("Ipv6PrioritizeRemote", "::/0", "never-default-v6")] {
+    for (key, everything, name) in
+        [("IpPrioritizeRemote", "0.0.0.0/0", "never-default"), ("Ipv6PrioritizeRemote", "::/0", "never-default-v6")]
+    {
         let Some((value, at)) = entry.get(key) else {
             tunnel.unmodelled.push(Unmodelled::routes(entry.span));
             continue;

@@ -74,7 +74,11 @@ fn name_resolution_rules_are_settings_of_the_host() {
 
 #[test]
 fn deep_and_broken_json_is_said() {
-    for text in ["[".repeat(100_000), format!("{}{}", "{\"TunnelType\":".repeat(5000), "\"SplitTunneling\""), "{\"TunnelType\": \"Ikev2\", \"SplitTunneling\": ".into()] {
+    for text in [
+        "[".repeat(100_000),
+        format!("{}{}", "{\"TunnelType\":".repeat(5000), "\"SplitTunneling\""),
+        "{\"TunnelType\": \"Ikev2\", \"SplitTunneling\": ".into(),
+    ] {
         let (_, reading) = WINDOWS_VPN.read_text("x", &text);
         assert!(reading.notes.iter().any(|n| n.incomplete) || reading.device.tunnels.is_empty());
     }
