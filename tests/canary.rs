@@ -339,12 +339,104 @@ fn fixtures(root: &Path, m: &mut Marks) {
             m.word("vyos described 1"),
         ),
     );
+    vpn_clients(root, m);
     write(root, "notes/passwords.dat", &format!("password {}\n{}\n", m.word("notes"), pem(&m.body("notes key"))));
     write(root, "staff.csv", "name,device,left\nann,ann,\nbob,bob,2026-01-01\ncarl,carl,\ndora,dora,\nemil,emil,\n");
     write(
         root,
         "baseline.yaml",
         "fwproof: 1\ntitle: Canary\nuse: [customer-data, network-edge, remote-worker, estate]\nzones:\n  internet: { addresses: public, on: { edge: eth0 } }\n  customer-data: { addresses: 10.20.0.0/24 }\nestate:\n  sites:\n    office: { firewalls: 2, devices: [edge, old] }\n  workers: { roster: staff.csv, each: [host-firewall, vpn-client, kill-switch], exported_within: 30d }\n",
+    );
+}
+
+/// Files of IPsec and of VPN clients.
+fn vpn_clients(root: &Path, m: &mut Marks) {
+    write(
+        root,
+        "swan/ipsec.conf",
+        "config setup\n\tcharondebug=\"ike 1\"\nconn a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tauthby=secret\n\tauto=start\n\tleftsecretthing=nothing\n",
+    );
+    write(
+        root,
+        "swan/ipsec.secrets",
+        &format!(
+            "# 192.0.2.3 : PSK \"{}\"\n192.0.2.1 192.0.2.2 : PSK \"{}\"\n: RSA key.pem \"{}\"\nanna : EAP {}\nbert : XAUTH \"{}\"\n: RSA {{\n\tPrivateExponent: 0x{}\n\t}}\n{}\n",
+            m.word("swan comment"),
+            m.word("swan psk"),
+            m.word("swan passphrase"),
+            m.word("swan eap"),
+            m.word("swan xauth"),
+            m.word("swan rsa"),
+            m.word("swan stray"),
+        ),
+    );
+    write(
+        root,
+        "swanctl/swanctl.conf",
+        &format!(
+            "connections {{ a {{ remote_addrs = 192.0.2.9\n local {{ auth = psk }}\n remote {{ auth = psk }}\n children {{ c {{ remote_ts = 10.0.0.0/8 }} }} }} }}\n\
+             secrets {{ ike-a {{ secret = \"{}\" }}\n eap-b {{ id = b\n secret = {} # x\n }}\n token-c {{ pin = {} }}\n private-d {{ file = d.pem\n secret = {} }} }}\n",
+            m.word("swanctl psk"),
+            m.word("swanctl eap"),
+            m.word("swanctl pin"),
+            m.word("swanctl key"),
+        ),
+    );
+    write(
+        root,
+        "nm/a.nmconnection",
+        &format!(
+            "[connection]\nid=a\nuuid=1\ntype=vpn\n[vpn]\ngateway=192.0.2.9\nipsec-enabled=yes\nipsec-psk={}\nservice-type=org.freedesktop.NetworkManager.l2tp\n[vpn-secrets]\npassword={}\n",
+            m.word("nm psk"),
+            m.word("nm password"),
+        ),
+    );
+    write(
+        root,
+        "nm/w.nmconnection",
+        &format!(
+            "[connection]\nid=w\nuuid=2\ntype=wireguard\n[wireguard]\nprivate-key={}\n[wireguard-peer.{PUBLIC}]\nendpoint=192.0.2.9:51820\npreshared-key={}\nallowed-ips=0.0.0.0/0\n",
+            m.key("nm wireguard"),
+            m.key("nm wireguard psk"),
+        ),
+    );
+    write(
+        root,
+        "nm/wifi.nmconnection",
+        &format!(
+            "[connection]\nid=h\nuuid=3\ntype=wifi\n[wifi-security]\npsk={}\n[802-1x]\npassword={}\n",
+            m.word("nm wifi"),
+            m.word("nm 802")
+        ),
+    );
+    write(
+        root,
+        "win/vpn.json",
+        &format!(
+            "{{\"Name\":\"a\",\"ServerAddress\":\"192.0.2.9\",\"TunnelType\":\"L2tp\",\"SplitTunneling\":false,\"L2tpPsk\":\"{}\"}}\n",
+            m.word("win psk")
+        ),
+    );
+    write(
+        root,
+        "mac/vpn.mobileconfig",
+        &format!(
+            "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>PayloadContent</key><array><dict><key>PayloadType</key><string>com.apple.vpn.managed</string><key>VPNType</key><string>IPSec</string>\n\
+             <key>IPSec</key><dict><key>SharedSecret</key><data>\n\t{}\n</data><key>XAuthPassword</key><string>{}</string></dict></dict>\n\
+             <dict><key>PayloadType</key><string>com.apple.security.pkcs12</string><key>Password</key><string>{}</string></dict></array></dict></plist>\n",
+            m.word("mac secret"),
+            m.word("mac xauth"),
+            m.word("mac pkcs12"),
+        ),
+    );
+    write(
+        root,
+        "fct/vpn.xml",
+        &format!(
+            "<forticlient_configuration><vpn><ipsecvpn><connections><connection><name>a</name><ike_settings><server>192.0.2.9</server><authentication_method>Preshared Key</authentication_method><auth_data><preshared_key>{}</preshared_key></auth_data><xauth><enabled>1</enabled><password>{}</password></xauth></ike_settings></connection></connections></ipsecvpn></vpn></forticlient_configuration>\n",
+            m.word("fct psk"),
+            m.word("fct xauth"),
+        ),
     );
 }
 
@@ -417,12 +509,23 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "sense/config.xml",
         "sense-cut/config.xml",
         "router-vyos/config.boot",
+        "swanctl/swanctl.conf",
+        "nm/a.nmconnection",
+        "nm/wifi.nmconnection",
+        "fct/vpn.xml",
     ];
     let mut leaks = String::new();
     for file in files {
         for format in [
             "wireguard",
             "openvpn",
+            "ipsec-conf",
+            "ipsec-secrets",
+            "swanctl",
+            "networkmanager",
+            "rasphone",
+            "apple-vpn",
+            "forticlient",
             "iptables",
             "nftables",
             "nftables-json",

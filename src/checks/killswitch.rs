@@ -9,7 +9,7 @@ use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, sel
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
-use crate::model::{Device, LOOPBACK, NamePattern, Tunnel, TunnelRole, Unmodelled};
+use crate::model::{Device, LOOPBACK, NamePattern, Tunnel, TunnelKind, TunnelRole, Unmodelled};
 use crate::net::{Family, PUBLIC4, PUBLIC6, Ranges, parse_addr};
 use crate::packets::{Cube, Dim, Field};
 
@@ -105,13 +105,22 @@ pub(super) fn allowed(clients: &[&Tunnel], family: Family) -> Vec<Cube> {
         Cube::of(Dim::field(Field::Proto), Ranges::single(proto), family).and_then(|c| c.with(Dim::field(Field::Dport), &port, family))
     };
     out.extend(ports(17, Ranges::from_values([67, 547])));
-    for endpoint in clients.iter().flat_map(|t| &t.peers).filter_map(|p| p.endpoint.as_ref()) {
-        let Some(cube) = ports(u128::from(endpoint.protocol), Ranges::single(u128::from(endpoint.port))) else { continue };
-        match parse_addr(&endpoint.host) {
-            Some((f, n)) if f == family => out.extend(cube.with(Dim::field(Field::Dst), &Ranges::single(n), family)),
-            Some(_) => {}
-            // By name: the address is not known, so its port is let out to any.
-            None => out.push(cube),
+    for (tunnel, endpoint) in clients.iter().flat_map(|t| t.peers.iter().filter_map(move |p| Some((*t, p.endpoint.as_ref()?)))) {
+        let mut cubes: Vec<Cube> = Vec::new();
+        if tunnel.kind == TunnelKind::Ipsec {
+            // Behind a translation IKE moves to port 4500, and ESP into it (RFC 3948); else ESP and AH are protocols of their own.
+            cubes.extend(ports(17, Ranges::from_values([u128::from(endpoint.port), 4500])));
+            cubes.extend(Cube::of(Dim::field(Field::Proto), Ranges::from_values([50, 51]), family));
+        } else {
+            cubes.extend(ports(u128::from(endpoint.protocol), Ranges::single(u128::from(endpoint.port))));
+        }
+        for cube in cubes {
+            match parse_addr(&endpoint.host) {
+                Some((f, n)) if f == family => out.extend(cube.with(Dim::field(Field::Dst), &Ranges::single(n), family)),
+                Some(_) => {}
+                // By name: the address is not known, so its port is let out to any.
+                None => out.push(cube),
+            }
         }
     }
     out

@@ -4,6 +4,7 @@
 //! of one device (`iptables-save` and `ip6tables-save` and `ip addr` of one host, say).
 
 mod filter;
+pub mod ike;
 mod management;
 mod marks;
 mod matcher;

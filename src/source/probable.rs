@@ -9,16 +9,18 @@ use super::{SourceFile, Span};
 /// A word for a secret with its value, credentials in an address or after `-u`, hashes of passwords (crypt(5)), and what FortiOS writes
 /// behind `ENC`. The value is the first group that matched. After a mere blank it must have a digit: "password reset" tells nothing.
 static VALUES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let word = r"(?:pass(?:word|wd|phrase)?|askpass?|secret|psk|token|community|(?:pre-?|pre_)?shared[-_ ]?key|private?[-_ ]?key|api[-_]?key|auth[-_]?key)";
+    // Lines of ipsec.secrets: `: RSA key.pem "passphrase"`, `anna : EAP "password"`.
+    let kinds = r"(?-i:RSA|ECDSA|PKCS8|PKCS12|P12|EAP|XAUTH|NTLM|PIN)";
+    let word = r"(?:pass(?:word|wd|phrase)?|askpass?|secret|psk|token|community|(?:pre-?|pre_)?shared[-_ ]?key|private?[-_ ]?key|api[-_]?key|auth[-_]?key|\bpin\b)";
     Regex::new(&format!(
-        r#"(?i){word}["']?\s*[=:]\s*["']?([^\s"'<>,;]{{6,}})|{word}["']?[ \t]+["']?([^\s"'<>,;=]*[0-9][^\s"'<>,;]*)|://[^\s/:@]+:([^\s/@]{{4,}})@|(?:\s-u|--user)[ \t=]+[^\s:]+:(\S{{4,}})|(\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':]{{8,}})|\b(?-i:ENC)[ \t]+["']?([^\s"']{{4,}})"#
+        r#"(?i){word}["']?\s*[=:]\s*["']?([^\s"'<>,;]{{6,}})|{word}["']?[ \t]+["']?([^\s"'<>,;=]*[0-9][^\s"'<>,;]*)|://[^\s/:@]+:([^\s/@]{{4,}})@|(?:\s-u|--user)[ \t=]+[^\s:]+:(\S{{4,}})|(\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':]{{8,}})|\b(?-i:ENC)[ \t]+["']?([^\s"']{{4,}})|:[ \t]+{kinds}[ \t]+(?:[^\s"]+[ \t]+)?"([^"]{{4,}})|:[ \t]+{kinds}[ \t]+([^\s"]{{6,}})[ \t]*$"#
     ))
     .ok()
 });
 
 /// What a line has at the least that [`VALUES`] may find something in: one fast pass over the text spares most lines the slow one.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)pass|askpas|secret|psk|token|community|key|://|(?:\s-u|--user)[ \t=]|\$(?:1|2|5|6|7|y|gy)|(?-i:ENC)[ \t]").ok()
+    Regex::new(r"(?i)pass|askpas|secret|psk|token|community|key|://|(?:\s-u|--user)[ \t=]|\$(?:1|2|5|6|7|y|gy)|(?-i:ENC)[ \t]|\bpin\b|:[ \t]+(?-i:RSA|ECDSA|P12|EAP|XAUTH|NTLM)[ \t]").ok()
 });
 
 /// A WireGuard key: 32 bytes in Base64.
@@ -112,6 +114,8 @@ mod tests {
         assert_eq!(found("# password: tr0ub4dor"), ["tr0ub4dor"]);
         assert_eq!(found("comment \"password=correcthorse\""), ["correcthorse"]);
         assert_eq!(found("askpas hunter2"), ["hunter2"]);
+        assert_eq!(found(": RSA key.pem \"opens the key\""), ["opens the key"]);
+        assert_eq!(found("anna : EAP sesame42"), ["sesame42"]);
         assert_eq!(found("PostUp = curl -u admin:sesame99 https://x/"), ["sesame99"]);
         assert_eq!(found("proxy http://joe:opensesame@192.0.2.1/"), ["opensesame"]);
         assert_eq!(found("root:$6$salt1234$hashhash"), ["$6$salt1234$hashhash"]);

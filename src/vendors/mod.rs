@@ -3,15 +3,22 @@
 //! A format is a plain [`Format`] value: facts and two functions. To add one, write `vendors/<id>/` and add its two
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
+mod anyconnect;
+mod apple_vpn;
+mod forticlient;
 mod fortios;
+mod ipsec;
 mod netfilter;
+mod networkmanager;
 mod openvpn;
 mod openwrt;
 mod pf;
 mod pfsense;
 mod reader;
 mod routeros;
+mod tailscale;
 mod vyos;
+mod windows_vpn;
 mod wireguard;
 
 pub use reader::{Confidence, Detection, Format, Reader, Reading, Role};
@@ -22,17 +29,23 @@ use crate::source::SourceFile;
 
 /// Every format that fwproof reads, by id.
 pub static FORMATS: &[&Format] = &[
+    &anyconnect::ANYCONNECT,
+    &apple_vpn::APPLE_VPN,
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
+    &forticlient::FORTICLIENT,
     &fortios::FORTIOS,
     &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
     &netfilter::IP_RULE,
+    &ipsec::IPSEC_CONF,
+    &ipsec::IPSEC_SECRETS,
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
+    &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
     &openvpn::OPENVPN,
@@ -40,11 +53,16 @@ pub static FORMATS: &[&Format] = &[
     &pf::PF,
     &pfsense::OPNSENSE,
     &pfsense::PFSENSE,
+    &windows_vpn::RASPHONE,
     &routeros::ROUTEROS,
+    &ipsec::SWANCTL,
     &netfilter::SYSCTL,
+    &tailscale::TAILSCALE,
     &netfilter::UFW,
     &netfilter::UFW_STATUS,
     &vyos::VYOS,
+    &windows_vpn::WINDOWS_NRPT,
+    &windows_vpn::WINDOWS_VPN,
     &wireguard::WIREGUARD,
 ];
 

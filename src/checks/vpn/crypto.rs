@@ -105,10 +105,27 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
             finding.fix = Some("Use IPsec with IKEv2, WireGuard or OpenVPN instead.".into());
             run.say(device, tunnel.title(), finding);
         }
+        if let Some(layer) = unknown_layer(tunnel) {
+            let label = run.head(tunnel.span, "");
+            let part = if layer == CryptoLayer::Whole { String::new() } else { format!(" for the {}", layer.name()) };
+            let message = format!("which algorithms are offered{part} is not in what was read");
+            let mut finding = Finding::unknown(message, label.clone(), vec![label]);
+            finding.fix = Some("Write the proposals down in the configuration, or look at them on the server that decides.".into());
+            run.say(device, format!("{} algorithms", tunnel.title()), finding);
+        }
         for offer in &tunnel.crypto {
             let aead_only = aead_only(tunnel, offer.layer);
             let known = profile.weak(offer, aead_only);
             let Some(what) = known.or_else(|| profile.standard?.against(offer, aead_only)) else { continue };
+            if offer.perhaps && !is_openvpn(tunnel) {
+                let message =
+                    format!("{what} is accepted by default in some versions or builds of the software, and nothing here forbids it");
+                let label = run.head(offer.span, "");
+                let mut finding = Finding::unknown(message, label.clone(), vec![label]);
+                finding.fix = Some(fix(tunnel.kind, offer.usage).into());
+                run.say(device, format!("{} {what}", tunnel.title()), finding);
+                continue;
+            }
             if offer.perhaps && !(is_server(tunnel) || alone) {
                 continue;
             }
@@ -127,7 +144,12 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
                 run.say(device, format!("{} {what}", tunnel.title()), finding);
                 continue;
             }
-            let (message, label) = if offer.default {
+            let (message, label) = if offer.default && !is_openvpn(tunnel) {
+                (
+                    format!("{what} is accepted: it is in the default of the software, and nothing here takes it out"),
+                    run.head(offer.span, ""),
+                )
+            } else if offer.default {
                 (format!("{what} is in force: nothing else is written, and it is the default"), run.head(offer.span, ""))
             } else {
                 (format!("{what} is offered"), Label::new(offer.span, ""))
@@ -150,6 +172,22 @@ pub(super) fn weak(run: &mut Run<'_, '_>, profile: &Profile) {
             finding.fix = Some("Use TLS mode with certificates; OpenVPN 2.7 drops static keys.".into());
             run.say(device, format!("{} static key", tunnel.interface), finding);
         }
+    }
+}
+
+/// The part of a tunnel of whose ciphers nothing is known, so that nothing weak was found there for want of anything to find.
+fn unknown_layer(tunnel: &Tunnel) -> Option<CryptoLayer> {
+    let known = |layer: CryptoLayer| {
+        tunnel.crypto.iter().any(|o| o.usage == CryptoUse::Cipher && (o.layer == layer || o.layer == CryptoLayer::Whole))
+    };
+    match tunnel.kind {
+        TunnelKind::Ipsec if tunnel.crypto.iter().all(|o| o.usage != CryptoUse::Cipher) => Some(CryptoLayer::Whole),
+        TunnelKind::Ipsec => [CryptoLayer::Control, CryptoLayer::Data].into_iter().find(|l| !known(*l)),
+        TunnelKind::TlsVpn | TunnelKind::Sstp => {
+            let tls = |o: &CryptoOffer| matches!(o.usage, CryptoUse::Cipher | CryptoUse::TlsVersion | CryptoUse::TlsCipher);
+            tunnel.crypto.iter().all(|o| !tls(o)).then_some(CryptoLayer::Whole)
+        }
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Run, is_client, is_server};
 use crate::diag::{Finding, Label};
-use crate::model::{Device, Peer, TunnelKind};
+use crate::model::{Device, Peer, TunnelKind, TunnelRole};
 use crate::net::{Family, format_interval, prefix_bounds};
 use crate::source::Span;
 
@@ -106,7 +106,13 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
     let redactor = run.world.redactor;
     for (device, tunnel) in run.tunnels(|_| true) {
         let shown = tunnel.private_key.is_some() || tunnel.public_key.is_some() || tunnel.peers.iter().any(|p| p.preshared_key.is_some());
-        if is_client(tunnel) && matches!(tunnel.kind, TunnelKind::WireGuard | TunnelKind::OpenVpn) && !shown {
+        let keyed = match tunnel.kind {
+            TunnelKind::WireGuard | TunnelKind::OpenVpn => true,
+            // A site's end is no user's; PPTP and L2TP have no keys but passwords.
+            TunnelKind::Ipsec | TunnelKind::TlsVpn | TunnelKind::Sstp => tunnel.role == TunnelRole::Client,
+            _ => false,
+        };
+        if is_client(tunnel) && keyed && !shown {
             elsewhere.push((device, tunnel.setting("key").map_or(tunnel.span, |s| s.span)));
         }
         let label = tunnel.private_key.and_then(|s| redactor.label(s.0).map(|l| (l, s.0)));
@@ -154,7 +160,10 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
                     run.say(device, peers.join(" "), Finding::new(message, Label::new(span, "")));
                 }
                 if is_client(tunnel) {
-                    let ends = tunnel.public_key.as_ref().map(|(key, _)| key.as_str()).zip(other);
+                    // Of IPsec the names of the ends stand for their keys.
+                    let id = |name: &str| tunnel.setting(name).map(|s| s.value.trim_start_matches('@'));
+                    let named = (tunnel.kind == TunnelKind::Ipsec).then(|| id("local-id").zip(id("remote-id"))).flatten();
+                    let ends = tunnel.public_key.as_ref().map(|(key, _)| key.as_str()).zip(other).or(named);
                     shared.entry(label).or_default().push(Use { device, span, what: tunnel.interface.clone(), ends });
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::is_client;
 use super::routing::{Pushed, pushed, routes};
+use super::server::{Narrowed, narrowed};
 use crate::checks::place::{cross, opening, without};
 use crate::checks::{Workers, Zone, killswitch};
 use crate::diag::Label;
@@ -107,12 +108,17 @@ impl Subject<'_, '_> {
     /// Destinations that the routes lead around the tunnels, and why that is not known for certain.
     fn around(&self, clients: &[&Tunnel], family: Family) -> (Ranges, Vec<Label>) {
         let mut unknown = Vec::new();
+        let mut limits: Vec<Ranges> = Vec::new();
         let mut all: Vec<Routed> = Vec::new();
         for tunnel in clients {
             let source = pushed(self.devices, tunnel);
             all.extend(routes(tunnel, &source).into_iter().filter_map(|r| of_tunnel(r, family)));
             if let Pushed::Unknown(label) = source {
                 unknown.push(label);
+            }
+            match narrowed(self.devices, tunnel) {
+                Narrowed::Unknown => unknown.push(Label::new(tunnel.span, "the server may agree to less than this asks for")),
+                by => limits.extend(by.limit(family)),
             }
             let parts = tunnel.unmodelled.iter().filter(|u| u.routes);
             unknown.extend(parts.map(|u| Label::new(u.span, "it may change the routes")));
@@ -122,7 +128,14 @@ impl Subject<'_, '_> {
             unknown.extend(rule.map(|r| Label::new(r.span, "rules choose among several routing tables")));
         }
         all.extend(of_host(self.device(), clients, family));
-        (beyond_the_link(family).minus(&inside(all)), unknown)
+        let mut taken = inside(all);
+        match limits.as_slice() {
+            [] => {}
+            [limit] if clients.len() == 1 => taken = taken.and(limit),
+            // Which of several tunnels takes what is not told apart here.
+            _ => unknown.extend(clients.first().map(|t| Label::new(t.span, "a server agrees to a part of this only"))),
+        }
+        (beyond_the_link(family).minus(&taken), unknown)
     }
 
     /// The packets of a family that leave outside the tunnels. What a tunnel needs to come up (its own packets to the server, DHCP) is no leak.

@@ -7,6 +7,7 @@ mod keys;
 pub mod leaks;
 mod pairing;
 mod routing;
+mod server;
 mod settings;
 mod standards;
 

@@ -1,5 +1,6 @@
 //! Which traffic a VPN client sends through its tunnel.
 
+use super::server::{Narrowed, naming, narrowed};
 use super::{Run, is_client, is_fragment, is_openvpn, is_server, leaks, own_kill_switch};
 use crate::checks::place::{cross, opening, without};
 use crate::checks::{Workers, World, Zone, killswitch};
@@ -21,10 +22,23 @@ pub(super) enum Pushed<'w> {
     Unknown(Label),
 }
 
+/// Settings by which a client takes no default route from its server, whatever that pushes: for IPv4 and for IPv6.
+const NEVER_DEFAULT: [&str; 2] = ["never-default", "never-default-v6"];
+
 /// Who pushes to an OpenVPN client: the server that was read and listens on the port to which the client connects.
 pub(super) fn pushed<'w>(devices: &'w [Device], tunnel: &Tunnel) -> Pushed<'w> {
     let Some(pull) = tunnel.setting("pull") else { return Pushed::Nothing };
-    if !is_openvpn(tunnel) || tunnel.setting("route-nopull").is_some() {
+    if !is_openvpn(tunnel) {
+        return Pushed::Unknown(Label::new(pull.span, "the server decides what is sent into the tunnel"));
+    }
+    // NetworkManager takes no default route from the server then; what else it takes is not known.
+    if let Some(never) = tunnel.setting(NEVER_DEFAULT[0]) {
+        return Pushed::Unknown(Label::new(
+            never.span,
+            "this keeps the default route off the VPN; what else the server pushes is not known",
+        ));
+    }
+    if tunnel.setting("route-nopull").is_some() {
         return Pushed::Nothing;
     }
     if let Some(filter) = tunnel.setting("pull-filter") {
@@ -51,6 +65,23 @@ pub(super) fn pushed<'w>(devices: &'w [Device], tunnel: &Tunnel) -> Pushed<'w> {
         [] => Pushed::Unknown(Label::new(pull.span, "the server decides, and no server on this port was read")),
         [..] => Pushed::Unknown(Label::new(pull.span, "the server decides, and several that were read listen on this port")),
     }
+}
+
+/// What goes through the tunnels of a device, as far as servers that were read agree to it.
+fn taken(sources: &[(&Tunnel, Pushed<'_>)], limits: &[Narrowed<'_>], family: Family) -> Ranges {
+    if !limits.iter().any(|l| matches!(l, Narrowed::By(_))) {
+        let all: Vec<&VpnRoute> = sources.iter().flat_map(|(t, p)| routes(t, p)).collect();
+        return routed(&all, family);
+    }
+    let mut set = Ranges::EMPTY;
+    for ((tunnel, pushed), limit) in sources.iter().zip(limits) {
+        let mut own = routed(&routes(tunnel, pushed), family);
+        if let Some(limit) = limit.limit(family) {
+            own = own.and(&limit);
+        }
+        set = set.or(&own);
+    }
+    set
 }
 
 /// Destinations that go through the tunnels, by family: the longest prefix decides, and at equal length the one that keeps traffic out.
@@ -84,6 +115,7 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
     for group in tunnels.chunk_by(|a, b| a.0.name == b.0.name) {
         let device = group[0].0;
         let sources: Vec<_> = group.iter().map(|(_, t)| (*t, pushed(run.world.devices, t))).collect();
+        let limits: Vec<_> = group.iter().map(|(_, t)| narrowed(run.world.devices, t)).collect();
         let all: Vec<&VpnRoute> = sources.iter().flat_map(|(t, p)| routes(t, p)).collect();
         let tunnel = group[0].1;
         let label = match all.first() {
@@ -98,17 +130,25 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
         if let Some(part) = unmodelled(|u| u.routes) {
             let message = "which traffic the VPN takes depends on a part of its configuration that is not modelled";
             let cause = Label::new(part.span, "it may change the routes");
-            run.say(device, &tunnel.interface, Finding::unknown(message, label, vec![cause]));
+            run.say(device, tunnel.title(), Finding::unknown(message, label, vec![cause]));
             continue;
         }
         let filter = unmodelled(|u| u.filter);
         for family in Family::BOTH {
-            let takes = routed(&all, family);
+            let takes = taken(&sources, &limits, family);
             let (wanted, declared) = wanted(run, family);
             let tunnels: Vec<&Tunnel> = group.iter().map(|g| g.1).collect();
             led_around(run, device, &tunnels, &all, (family, &wanted));
             let missing = wanted.minus(&takes);
             if missing.is_empty() {
+                if !wanted.is_empty() && limits.iter().any(|l| matches!(l, Narrowed::Unknown)) {
+                    let message = format!(
+                        "whether the VPN takes all that it should of {} depends on its server, which may agree to less",
+                        family.name()
+                    );
+                    let cause = run.head(tunnel.span, "no server with the name that the client expects was read");
+                    run.say(device, format!("{} {}", tunnel.title(), family.name()), Finding::unknown(message, label.clone(), vec![cause]));
+                }
                 continue;
             }
             let blocked = match !declared {
@@ -127,8 +167,11 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                 _ => blocked,
             };
             let outside = format_addresses(family, &missing);
-            let subject = format!("{} {}", tunnel.interface, family.name());
-            match (blocked, &unknown) {
+            // Everything was wanted, and the client itself refuses to take everything.
+            let refuses = group.iter().all(|(_, t)| t.setting(NEVER_DEFAULT[usize::from(family == Family::V6)]).is_some());
+            let unknown = unknown.as_ref().filter(|_| declared || !refuses);
+            let subject = format!("{} {}", tunnel.title(), family.name());
+            match (blocked, unknown) {
                 (Blocked::Yes, _) => {}
                 (_, Some(cause)) => {
                     let message = format!("whether the VPN takes all {} traffic depends on what the server pushes", family.name());
@@ -156,11 +199,23 @@ pub(super) fn full_tunnel(run: &mut Run<'_, '_>) {
                     } else {
                         (
                             format!("{} traffic to {outside} goes around the VPN", family.name()),
-                            "Send everything into the tunnel (AllowedIPs = 0.0.0.0/0, ::/0), or declare under `estate: workers: tunnelled:` what belongs in it.",
+                            match tunnel.kind {
+                                TunnelKind::WireGuard => {
+                                    "Send everything into the tunnel (AllowedIPs = 0.0.0.0/0, ::/0), or declare under `estate: workers: tunnelled:` what belongs in it."
+                                }
+                                _ => {
+                                    "Send everything into the tunnel, without exceptions, or declare under `estate: workers: tunnelled:` what belongs in it."
+                                }
+                            },
                         )
                     };
                     let mut finding = Finding::new(message, label.clone());
                     finding.fix = Some(fix.into());
+                    let kept = all.iter().filter(|r| r.excluded).find(|r| {
+                        let (f, lo, hi) = prefix_bounds(r.to);
+                        f == family && missing.overlaps(&Ranges::interval(lo, hi))
+                    });
+                    finding.related.extend(kept.map(|r| Label::new(r.span, "this keeps traffic out of the tunnel")));
                     finding.related.extend(out.map(|span| Label::new(span, "this lets it out")));
                     run.say(device, subject, finding);
                 }
@@ -320,11 +375,11 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
             let message = "whether names are looked up through the VPN depends on a part of its configuration that is not modelled";
             let cause = Label::new(part.span, "it may change name servers, or the way to them");
             let place = tunnel.dns.first().map_or_else(|| run.head(tunnel.span, ""), |d| Label::new(d.span, ""));
-            run.say(device, &tunnel.interface, Finding::unknown(message, place, vec![cause]));
+            run.say(device, tunnel.title(), Finding::unknown(message, place, vec![cause]));
             continue;
         }
-        let source = pushed(run.world.devices, tunnel);
-        let routes = routes(tunnel, &source);
+        let source = naming(run.world.devices, tunnel);
+        let routes = if is_openvpn(tunnel) { routes(tunnel, &source) } else { routes(tunnel, &Pushed::Nothing) };
         let mut servers: Vec<_> = tunnel.dns.iter().filter_map(|d| d.server.map(|s| (s, d.span))).collect();
         if let Pushed::By(server) = &source {
             servers.extend(server.dns.iter().filter_map(|d| d.server.map(|s| (s, d.span))));
@@ -334,7 +389,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
             match source {
                 Pushed::Unknown(cause) => {
                     let message = "whether names are looked up through the VPN depends on what the server pushes";
-                    run.say(device, &tunnel.interface, Finding::unknown(message, label, vec![cause]));
+                    run.say(device, tunnel.title(), Finding::unknown(message, label, vec![cause]));
                 }
                 _ => {
                     let message = "the VPN sets no name server: names are looked up at whatever the local network offers";
@@ -347,7 +402,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
                         }
                         .into(),
                     );
-                    run.say(device, &tunnel.interface, finding);
+                    run.say(device, tunnel.title(), finding);
                 }
             }
             continue;
@@ -361,7 +416,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
             let cause = Label::new(servers[0].1, "who sets this is not known");
             let mut finding = Finding::unknown(message, run.head(tunnel.span, "no `up` here"), vec![cause]);
             finding.fix = Some("Add `script-security 2`, `up /etc/openvpn/update-resolv-conf` and the same for `down`.".into());
-            run.say(device, &tunnel.interface, finding);
+            run.say(device, tunnel.title(), finding);
             continue;
         }
         for (address, span) in servers {
@@ -389,7 +444,7 @@ pub(super) fn dns_through_tunnel(run: &mut Run<'_, '_>) {
                     finding
                 }
             };
-            run.say(device, format!("{} {address}", tunnel.interface), finding);
+            run.say(device, format!("{} {address}", tunnel.title()), finding);
         }
     }
 }

@@ -7,101 +7,13 @@ use ipnetwork::IpNetwork;
 use super::interfaces::network;
 use super::lower::Lowering;
 use super::tree::{Text, Tree, parts};
-use crate::model::{CryptoLayer, CryptoOffer, CryptoUse, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole};
+use crate::model::ike::{self, cipher, digest, group};
+use crate::model::{CryptoLayer, CryptoUse, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole};
 use crate::source::Span;
 use crate::syntax::xml::Element;
 
-/// Groups of IKE by their number (IANA, "Transform Type 4"), in the words of the model.
-const GROUPS: &[(&str, &str)] = &[
-    ("0", "NONE"),
-    ("1", "DH-768"),
-    ("2", "DH-1024"),
-    ("5", "DH-1536"),
-    ("14", "DH-2048"),
-    ("15", "DH-3072"),
-    ("16", "DH-4096"),
-    ("17", "DH-6144"),
-    ("18", "DH-8192"),
-    ("19", "SECP256R1"),
-    ("20", "SECP384R1"),
-    ("21", "SECP521R1"),
-    ("22", "DH-1024"),
-    ("23", "DH-2048"),
-    ("24", "DH-2048"),
-    ("25", "SECP192R1"),
-    ("26", "SECP224R1"),
-    ("27", "BRAINPOOLP224R1"),
-    ("28", "BRAINPOOLP256R1"),
-    ("29", "BRAINPOOLP384R1"),
-    ("30", "BRAINPOOLP512R1"),
-    ("31", "X25519"),
-    ("32", "X448"),
-    ("off", "NONE"),
-];
-/// Key exchange in the words of strongSwan's proposals.
-const KEYWORDS: &[(&str, &str)] = &[
-    ("modp768", "DH-768"),
-    ("modp1024", "DH-1024"),
-    ("modp1024s160", "DH-1024"),
-    ("modp1536", "DH-1536"),
-    ("modp2048", "DH-2048"),
-    ("modp2048s224", "DH-2048"),
-    ("modp2048s256", "DH-2048"),
-    ("modp3072", "DH-3072"),
-    ("modp4096", "DH-4096"),
-    ("modp6144", "DH-6144"),
-    ("modp8192", "DH-8192"),
-    ("ecp192", "SECP192R1"),
-    ("ecp224", "SECP224R1"),
-    ("ecp256", "SECP256R1"),
-    ("ecp384", "SECP384R1"),
-    ("ecp521", "SECP521R1"),
-    ("ecp256bp", "BRAINPOOLP256R1"),
-    ("ecp384bp", "BRAINPOOLP384R1"),
-    ("ecp512bp", "BRAINPOOLP512R1"),
-    ("ecp224bp", "BRAINPOOLP224R1"),
-    ("curve25519", "X25519"),
-    ("x25519", "X25519"),
-    ("curve448", "X448"),
-    ("x448", "X448"),
-];
-
-/// A cipher by its word and length of key.
-fn cipher(word: &str, bits: Option<&str>) -> String {
-    let word = word.to_ascii_lowercase();
-    let digits: String = word.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-    let own = Some(digits.as_str()).filter(|d| d.len() == 3);
-    // A GCM algorithm is written with the length of its key in its name; the number beside it is that of its tag.
-    let bits = own.or(bits.filter(|b| matches!(*b, "128" | "192" | "256"))).unwrap_or("ANY");
-    match word.as_str() {
-        "null" => "NULL".into(),
-        "des" => "DES-CBC".into(),
-        "3des" => "3DES-CBC".into(),
-        w if w.starts_with("chacha20poly1305") => "CHACHA20-POLY1305".into(),
-        w if w.starts_with("blowfish") => "BF-CBC".into(),
-        w if w.starts_with("cast") => "CAST5-CBC".into(),
-        w if w.starts_with("aes") && w.contains("gcm") => format!("AES-{bits}-GCM"),
-        w if w.starts_with("aes") && w.contains("ccm") => format!("AES-{bits}-CCM"),
-        w if w.starts_with("aes") && w.contains("ctr") => format!("AES-{bits}-CTR"),
-        w if w.starts_with("aes") => format!("AES-{bits}-CBC"),
-        w if w.starts_with("camellia") => format!("CAMELLIA-{bits}-CBC"),
-        w => w.to_ascii_uppercase(),
-    }
-}
-
-fn digest(word: &str) -> String {
-    word.trim_start_matches("hmac_").to_ascii_uppercase()
-}
-
-fn group(word: &str) -> String {
-    GROUPS.iter().find(|(n, _)| *n == word).map_or_else(|| format!("GROUP-{word}"), |(_, name)| (*name).to_owned())
-}
-
 fn offer(tunnel: &mut Tunnel, usage: CryptoUse, layer: CryptoLayer, name: &str, span: Span) {
-    let known = tunnel.crypto.iter().any(|c| c.usage == usage && c.layer == layer && c.name == name && c.span == span);
-    if !known {
-        tunnel.crypto.push(CryptoOffer { layer, ..CryptoOffer::written(usage, name, span) });
-    }
+    ike::offer(&mut tunnel.crypto, usage, layer, name, span);
 }
 
 impl<'d> Lowering<'_, '_, 'd> {
@@ -321,30 +233,9 @@ fn proposal2(tunnel: &mut Tunnel, phase: Element<'_>) {
     }
 }
 
-/// A proposal in strongSwan's words: `aes256-sha256-modp2048`, `aes128gcm16-x25519`. "default" is strongSwan's own list, which this does not spell out.
+/// A proposal in strongSwan's words. "default" is strongSwan's own list, which this does not spell out.
 fn keywords(tunnel: &mut Tunnel, layer: CryptoLayer, proposal: &str, span: Span) {
-    if proposal == "default" {
-        return;
-    }
-    let mut exchange = false;
-    for word in proposal.split('-') {
-        let word = word.to_ascii_lowercase();
-        if let Some((_, name)) = KEYWORDS.iter().find(|(k, _)| *k == word) {
-            exchange = true;
-            offer(tunnel, CryptoUse::KeyExchange, layer, name, span);
-        } else if let Some(prf) = word.strip_prefix("prf") {
-            offer(tunnel, CryptoUse::Prf, layer, &digest(prf), span);
-        } else if word.starts_with("sha") || word.starts_with("md5") || word == "aesxcbc" {
-            let name = match word.as_str() {
-                "sha" => "SHA1".to_owned(),
-                w => w.to_ascii_uppercase(),
-            };
-            offer(tunnel, CryptoUse::Digest, layer, &name, span);
-        } else if !matches!(word.as_str(), "esn" | "noesn" | "") {
-            offer(tunnel, CryptoUse::Cipher, layer, &cipher(&word, None), span);
-        }
-    }
-    if layer == CryptoLayer::Data && !exchange {
-        offer(tunnel, CryptoUse::KeyExchange, layer, "NONE", span);
+    for unknown in ike::strongswan(proposal, layer, span, &mut tunnel.crypto) {
+        offer(tunnel, CryptoUse::Cipher, layer, &unknown.to_ascii_uppercase(), span);
     }
 }
