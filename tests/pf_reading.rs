@@ -291,7 +291,9 @@ fn ifconfig_says_who_is_in_a_group_and_what_addresses_an_interface_has() {
 #[test]
 fn what_is_masqueraded_leaves_with_the_only_address_of_its_interface_where_ifconfig_shows_but_one() {
     let with = |on: &str, ifconfig: &str| {
-        let text = format!("nat on {on} inet from 10.20.0.0/24 to any -> ({on})\nblock\npass in on em1\npass out on {on} inet from 198.51.100.2\n");
+        let text = format!(
+            "nat on {on} inet from 10.20.0.0/24 to any -> ({on})\nblock\npass in on em1\npass out on {on} inet from 198.51.100.2\n"
+        );
         let mut device = pf(&text).device;
         device.absorb(vendors::format("ifconfig").unwrap().read_text("ifconfig", ifconfig).1.device);
         walked(&device, &through("em1", on, "10.20.0.9", "203.0.113.9", "tcp", 443))

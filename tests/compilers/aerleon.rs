@@ -52,7 +52,9 @@ impl Policy {
         };
         let mut said = Vec::new();
         for note in &notes {
-            let Some((what, (target, why))) = note.split_once(" in ").and_then(|(w, rest)| Some((w, rest.split_once(": ")?))) else { continue };
+            let Some((what, (target, why))) = note.split_once(" in ").and_then(|(w, rest)| Some((w, rest.split_once(": ")?))) else {
+                continue;
+            };
             if ["cannot", "differs", "refused"].contains(&what) {
                 assert!(why.len() > 10 && TARGETS.iter().any(|t| t.name == target), "{name}: {note}");
                 said.push((what.to_owned(), target.to_owned()));
@@ -82,7 +84,7 @@ pub struct Target {
 }
 
 /// Each is compared with what it is `like`; the first with none.
-pub static TARGETS: [Target; 7] = [
+pub static TARGETS: [Target; 8] = [
     Target { name: "speedway", like: &[], platform: "speedway", families: &[&["inet"], &["inet6"]] },
     Target { name: "iptables", like: &[("speedway", Region::All)], platform: "iptables", families: &[&["inet"], &["inet6"]] },
     Target { name: "ipset", like: &[("speedway", Region::All)], platform: "ipset", families: &[&["inet"], &["inet6"]] },
@@ -100,9 +102,16 @@ pub static TARGETS: [Target; 7] = [
         platform: "packetfilter",
         families: &[&["mixed"]],
     },
+    // Its policy is about what goes through; what is for the firewall itself is another matter there.
+    Target { name: "fortigate", like: &[("speedway", Region::Opening)], platform: "fortigate", families: &[&["mixed"]] },
 ];
 
 impl Target {
+    /// Whether it has a word for what the policy is about.
+    pub fn takes(&self, policy: &Policy) -> bool {
+        self.platform != "fortigate" || policy.way == Way::Forward && !policy.accepts
+    }
+
     /// The header before the terms, which names the family and the hook in this platform's words.
     fn header(&self, policy: &Policy, family: &str) -> String {
         let hook = policy.way.name().to_ascii_uppercase();
@@ -119,6 +128,7 @@ impl Target {
                 };
                 format!("{} {family} {direction} {stateless}", policy.name)
             }
+            "fortigate" => format!("from-zone any to-zone any {family}"),
             _ => format!("{hook} {default} {family} {stateless}"),
         };
         format!("header {{\n  target:: {} {options}\n}}\n", self.platform)
@@ -136,6 +146,7 @@ impl Target {
     pub fn files(&self, written: &[String]) -> Vec<(&'static str, String)> {
         match (self.platform, written) {
             ("packetfilter", [text]) => vec![("pf.conf", text.clone())],
+            ("fortigate", [text]) => vec![("fortigate.conf", text.clone())],
             ("nftables", [text]) => vec![("rules.nft", text.clone())],
             // As the compiler writes it, with commands `-P`, `-N`, `-A` for a table that it leaves open.
             ("iptables", [v4, v6]) => vec![("rules.v4", table(v4)), ("rules.v6", table(v6))],
@@ -155,13 +166,15 @@ fn table(commands: &str) -> String {
 
 /// The commands for sets, and those for rules, of what the compiler writes in one file.
 fn sets(text: &str) -> (String, String) {
-    let lines = |wanted: bool| text.lines().filter(|l| (l.starts_with("create ") || l.starts_with("add ")) == wanted).map(|l| format!("{l}\n")).collect();
+    let lines = |wanted: bool| {
+        text.lines().filter(|l| (l.starts_with("create ") || l.starts_with("add ")) == wanted).map(|l| format!("{l}\n")).collect()
+    };
     (lines(true), lines(false))
 }
 
 /// Every policy with each target that can say it.
 pub fn possible(policies: &[Policy]) -> Vec<(&Policy, &'static Target)> {
-    policies.iter().flat_map(|p| TARGETS.iter().filter(|t| !p.says("cannot", t.name)).map(move |t| (p, t))).collect()
+    policies.iter().flat_map(|p| TARGETS.iter().filter(|t| t.takes(p) && !p.says("cannot", t.name)).map(move |t| (p, t))).collect()
 }
 
 /// Compiles; what the compiler wrote for each policy and target, in the order that was asked for, or what it said.
@@ -189,7 +202,7 @@ pub fn compile(work: &[(&Policy, &Target)]) -> Result<Vec<Vec<String>>, String> 
     for (policy, target) in work {
         let mut texts = Vec::new();
         for part in 0..target.families.len() {
-            let found = ["nft", "ipt", "ips", "pf", ""].iter().find_map(|end| {
+            let found = ["nft", "ipt", "ips", "pf", "fgacl", ""].iter().find_map(|end| {
                 let name = stem(policy, target, part) + if end.is_empty() { "" } else { "." } + end;
                 std::fs::read_to_string(written.join(name)).ok()
             });

@@ -228,7 +228,8 @@ impl Common {
 
     /// Packets that there can be at this firewall: to it, through it and from it, by its own addresses and on its own interfaces.
     pub fn real(&self, analysis: &Analysis<'_>, way: Way, family: Family) -> Vec<Cube> {
-        let numbers = |names: &[&String]| names.iter().fold(Ranges::EMPTY, |all, n| all.or(&Ranges::single(analysis.space.interface_number(n))));
+        let numbers =
+            |names: &[&String]| names.iter().fold(Ranges::EMPTY, |all, n| all.or(&Ranges::single(analysis.space.interface_number(n))));
         let (loopback, wires): (Vec<&String>, Vec<&String>) = self.interfaces.keys().partition(|n| *n == "lo");
         let of = |names: &[&String]| {
             let hosts = names.iter().flat_map(|n| &self.interfaces[*n]).filter_map(|text| parse_cidr(text.split_once('/')?.0));
@@ -262,7 +263,9 @@ impl Common {
             let _ = match (bsd, loopback) {
                 (true, true) => writeln!(out, "{name}: flags=8049<UP,LOOPBACK,RUNNING,MULTICAST> mtu 32768"),
                 (true, false) => writeln!(out, "{name}: flags=8843<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST> mtu 1500"),
-                (false, true) => writeln!(out, "{}: {name}: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default", k + 1),
+                (false, true) => {
+                    writeln!(out, "{}: {name}: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default", k + 1)
+                }
                 (false, false) => {
                     writeln!(out, "{}: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq state UP group default qlen 1000", k + 1)
                 }

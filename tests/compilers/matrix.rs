@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 /// What came of a policy in a target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cell {
+    /// What the others are compared with.
+    Measure,
     /// The same packets as in the target that it was compared with.
     Equal,
     /// The compiler means something else there by its own design or mistake; it is said beside the policy, and the sets do differ.
@@ -21,6 +23,7 @@ pub enum Cell {
 impl Cell {
     fn mark(&self) -> &'static str {
         match self {
+            Cell::Measure => "measure",
             Cell::Equal => "equal",
             Cell::OtherMeaning => "differs, as said",
             Cell::CannotBeSaid => "cannot be said",
@@ -82,6 +85,7 @@ impl Matrix {
             for (t, w) in columns.iter().enumerate() {
                 let _ = write!(out, "  {:<w$}", mark(p, t));
             }
+            out.truncate(out.trim_end().len());
         }
         let _ = write!(out, "\n{} policies, {} targets", self.policies.len(), self.targets.len());
         for cell in [Cell::Equal, Cell::OtherMeaning, Cell::CannotBeSaid, Cell::Skipped] {

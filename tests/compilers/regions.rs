@@ -35,10 +35,13 @@ impl Region {
                 let ports = Ranges::interval(1, ABSENT_PORT);
                 let fixed = [Field::Fragment, Field::Mark, Field::CtMark, Field::PktType, Field::CtNat];
                 let whole = fixed.into_iter().try_fold(new(), |c, f| with(c, f, &Ranges::single(0), family));
-                let whole = [Field::Sport, Field::Dport].into_iter().try_fold(whole.expect("fields of every packet"), |c, f| with(c, f, &ports, family));
+                let whole = [Field::Sport, Field::Dport]
+                    .into_iter()
+                    .try_fold(whole.expect("fields of every packet"), |c, f| with(c, f, &ports, family));
                 let whole = whole.expect("fields of every packet");
                 let others = Ranges::interval(0, 5).or(&Ranges::interval(7, 255));
-                let syn = with(whole.clone(), Field::Proto, &Ranges::single(6), family).and_then(|c| with(c, Field::TcpFlags, &Ranges::single(2), family));
+                let syn = with(whole.clone(), Field::Proto, &Ranges::single(6), family)
+                    .and_then(|c| with(c, Field::TcpFlags, &Ranges::single(2), family));
                 let kinds: Vec<Cube> = syn.into_iter().chain(with(whole, Field::Proto, &others, family)).collect();
                 header_space(family).iter().flat_map(|h| kinds.iter().filter_map(|k| k.and(h))).collect()
             }

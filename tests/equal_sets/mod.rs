@@ -77,8 +77,7 @@ pub fn differences_within(
     for &way in ways {
         for family in Family::BOTH {
             let region = region(&xa, way, family);
-            let sets =
-                |x: &Analysis<'_>, want| passing(x, Query::new(way, family, want), &region, &[Cube::any()]).expect("within bounds");
+            let sets = |x: &Analysis<'_>, want| passing(x, Query::new(way, family, want), &region, &[Cube::any()]).expect("within bounds");
             for (yes, no) in [((a.0, &xa), (b.0, &xb)), ((b.0, &xb), (a.0, &xa))] {
                 let accepted = sets(yes.1, Want::Accepted);
                 let blocked = sets(no.1, Want::Blocked);
