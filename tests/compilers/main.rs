@@ -71,6 +71,9 @@ fn namespace() -> Option<&'static [&'static str]> {
 /// Names of files with their texts.
 type Files = Vec<(&'static str, String)>;
 
+/// What fwproof reads of files, with these.
+type Read = Result<(Device, Files), String>;
+
 /// The device that fwproof reads from files; an error if it has a word to say about any line.
 fn device(files: &Files) -> Result<Device, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
@@ -152,7 +155,7 @@ fn what_aerleon_writes_is_the_same_packets_in_every_target() {
     let possible = aerleon::possible(&policies);
     let written = aerleon::compile(&possible).unwrap_or_else(|why| panic!("Aerleon refuses: {why}"));
     let namespace = namespace();
-    let mut devices: BTreeMap<(&str, &str), Result<(Device, Files), String>> = BTreeMap::new();
+    let mut devices: BTreeMap<(&str, &str), Read> = BTreeMap::new();
     for ((policy, target), texts) in possible.iter().zip(&written) {
         let files = target.files(texts);
         devices.insert((&policy.name, target.name), device(&files).map(|d| (d, files)));
