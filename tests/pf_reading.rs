@@ -289,6 +289,29 @@ fn ifconfig_says_who_is_in_a_group_and_what_addresses_an_interface_has() {
 }
 
 #[test]
+fn what_is_masqueraded_leaves_with_the_only_address_of_its_interface_where_ifconfig_shows_but_one() {
+    let with = |on: &str, ifconfig: &str| {
+        let text = format!(
+            "nat on {on} inet from 10.20.0.0/24 to any -> ({on})\nblock\npass in on em1\npass out on {on} inet from 198.51.100.2\n"
+        );
+        let mut device = pf(&text).device;
+        device.absorb(vendors::format("ifconfig").unwrap().read_text("ifconfig", ifconfig).1.device);
+        walked(&device, &through("em1", on, "10.20.0.9", "203.0.113.9", "tcp", 443))
+    };
+    let one = include_str!("fixtures/pf/openbsd.ifconfig");
+    let passed = with("em0", one);
+    assert_eq!(passed.verdict.name(), "accept");
+    assert_eq!(passed.became.field(Field::Src), 0xc633_6402);
+    // Another address of the same interface: which one it is, is the system's choice.
+    let two = one.replacen("broadcast 198.51.100.7\n", "broadcast 198.51.100.7\n\tinet 198.51.100.3 netmask 0xffffffff\n", 1);
+    assert_ne!(one, two);
+    assert_eq!(with("em0", &two).verdict.name(), "unknown");
+    // An interface of which ifconfig says nothing.
+    assert_eq!(with("em9", one).verdict.name(), "unknown");
+    assert_eq!(with("em2", one).verdict.name(), "drop");
+}
+
+#[test]
 fn skipped_interfaces_are_not_filtered() {
     let device = pf("set skip on { lo0 em5 }\nset skip on wg\nblock\n").device;
     let v = |iif: &str| verdict(&device, &to_us(iif, "10.0.0.1", "10.0.0.2", "udp", 1));

@@ -249,7 +249,10 @@ fn translate(t: &Translation, cube: &Cube, space: &Space, way: Way, family: Fami
         (Some((_, set)), _) => Some(set.clone()),
         (None, NatKind::Redirect) if way == Way::Forward => return None,
         (None, NatKind::Redirect) => space.local(family).cloned(),
-        (None, NatKind::Masquerade) => None,
+        (None, NatKind::Masquerade) => {
+            let oif = cube.field(Field::Oif).and_then(Ranges::as_single);
+            oif.and_then(|oif| space.masquerade(family, oif)).map(Ranges::single)
+        }
         (None, _) => old.clone(),
     };
     if new.is_none() && space.is_matched(address) {

@@ -68,6 +68,8 @@ pub struct Space {
     /// Other names of interfaces, with the name that stands in `names`.
     aliases: HashMap<String, String>,
     broadcast4: Ranges,
+    /// The address of an interface that has one of IPv4 and no more, by its number.
+    only4: HashMap<u128, u128>,
     uses_ct: bool,
     uses_types: bool,
     /// The families of which own addresses decide what is delivered to the device.
@@ -231,8 +233,9 @@ impl Space {
             let (family, _, hi) = prefix_bounds(*a);
             (family == Family::V4 && a.prefix() < 31).then_some(hi)
         });
-        Space {
+        let mut space = Space {
             names,
+            only4: HashMap::new(),
             local4: locals(Family::V4),
             local6: locals(Family::V6),
             unsure4: unsure(device, Family::V4),
@@ -250,7 +253,31 @@ impl Space {
             of_policies,
             matched,
             fragments,
+        };
+        space.only4 = space.only_addresses(device);
+        space
+    }
+
+    /// The interfaces that surely have one address of IPv4 and no more, with that.
+    fn only_addresses(&self, device: &Device) -> HashMap<u128, u128> {
+        let mut all: HashMap<u128, BTreeSet<Option<u128>>> = HashMap::new();
+        for interface in device.interfaces.iter().flatten() {
+            let number = self.interface_number(&interface.name);
+            let own = all.entry(number).or_default();
+            own.extend(interface.addresses.iter().map(|a| crate::net::to_number(a.ip())).filter(|a| a.0 == Family::V4).map(|a| Some(a.1)));
+            let exact = (number as usize).checked_sub(1).and_then(|i| self.names.get(i)).is_some_and(|n| !n.wildcard);
+            if !exact || interface.dynamic.contains(&Family::V4) {
+                own.insert(None);
+            }
         }
+        let only = |own: BTreeSet<Option<u128>>| own.first().copied().flatten().filter(|n| own.len() == 1 && n >> 24 != 127);
+        all.into_iter().filter_map(|(number, own)| Some((number, only(own)?))).collect()
+    }
+
+    /// The source that masquerading gives to what leaves through an interface; `None` if that is not certain. Of several addresses the
+    /// system chooses (Linux by the next hop and the scope, pf in turn); of IPv6 an interface nearly always has several.
+    pub fn masquerade(&self, family: Family, oif: u128) -> Option<u128> {
+        if family == Family::V4 { self.only4.get(&oif).copied() } else { None }
     }
 
     /// The condition "what the later fragment carries reads so" of a transport field. `None`: later fragments have no such field.

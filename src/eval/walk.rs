@@ -382,7 +382,7 @@ impl Walker<'_> {
             },
             (Some((_, set)), _) => wanted(address).filter(|w| set.contains(*w)).or(set.min()),
             (None, NatKind::Redirect) => own(),
-            (None, NatKind::Masquerade) => None,
+            (None, NatKind::Masquerade) => self.space.masquerade(self.family, self.packet.field(Field::Oif)),
             (None, _) => Some(old),
         };
         match new {

@@ -52,8 +52,18 @@ fn shared(a: &Device, b: &Device) -> (Vec<String>, Vec<String>) {
 }
 
 /// What one accepts and the other denies, in words; nothing if they are equal. Conditions of the same text are the same; packets that
-/// turn on another condition are left out, and counted. Also the number of pairs of sets that were compared.
+/// turn on another condition, or become something that is not known, are left out, and counted. Also the number of pairs of sets that were compared.
 pub fn differences(a: (&str, &Device), b: (&str, &Device)) -> (Vec<String>, usize, usize) {
+    differences_within(a, b, &Way::ALL, &|_, _, _| vec![Cube::any()])
+}
+
+/// As [`differences`], of the packets of a region alone, on some ways.
+pub fn differences_within(
+    a: (&str, &Device),
+    b: (&str, &Device),
+    ways: &[Way],
+    region: &dyn Fn(&Analysis<'_>, Way, Family) -> Vec<Cube>,
+) -> (Vec<String>, usize, usize) {
     let mut all = names(a.1);
     all.extend(names(b.1));
     let (of_a, of_b) = shared(a.1, b.1);
@@ -64,12 +74,10 @@ pub fn differences(a: (&str, &Device), b: (&str, &Device)) -> (Vec<String>, usiz
     let (xa, xb) = (Analysis::new(&da, &all, &limits), Analysis::new(&db, &all, &limits));
     let certain = |c: &Cube| c.dims().iter().all(|(d, _)| d.as_condition().is_none_or(|c| (c as usize) < common));
     let (mut out, mut compared, mut left_out) = (Vec::new(), 0, 0);
-    for way in Way::ALL {
+    for &way in ways {
         for family in Family::BOTH {
-            let sets = |x: &Analysis<'_>, want| {
-                let any = [Cube::any()];
-                passing(x, Query::new(way, family, want), &any, &any).expect("within bounds")
-            };
+            let region = region(&xa, way, family);
+            let sets = |x: &Analysis<'_>, want| passing(x, Query::new(way, family, want), &region, &[Cube::any()]).expect("within bounds");
             for (yes, no) in [((a.0, &xa), (b.0, &xb)), ((b.0, &xb), (a.0, &xa))] {
                 let accepted = sets(yes.1, Want::Accepted);
                 let blocked = sets(no.1, Want::Blocked);
@@ -77,7 +85,7 @@ pub fn differences(a: (&str, &Device), b: (&str, &Device)) -> (Vec<String>, usiz
                     for q in &blocked {
                         compared += 1;
                         let Some(both) = p.arriving.and(&q.arriving) else { continue };
-                        if !certain(&p.arriving) || !certain(&q.arriving) {
+                        if !certain(&p.arriving) || !certain(&q.arriving) || !p.certain || !q.certain {
                             left_out += 1;
                             continue;
                         }
