@@ -215,7 +215,7 @@ anna: WireGuard wg0
         for instance TCP from 203.0.113.7 port 40000 to 198.51.100.2 port 443 (https), leaving through eth0
     IPv6: leaves outside the tunnel
       by rule 3 of inet f/o (anna/ruleset.nft:7:5)
-        tcp/443 (https) to anywhere
+        tcp/443 (https) from anywhere to anywhere
         for instance TCP from 2001:db8:ff::7 port 40000 to 2001:db8::2 port 443 (https), leaving through eth0
     names: 10.10.0.53 is asked through the tunnel (anna/wg0.conf:4:7)
   while the VPN is down
