@@ -17,9 +17,7 @@ pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProt
 pub use marks::Bits;
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
 pub use names::{Named, Names};
-pub use network::{
-    HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, UnseenSetting, is_loopback,
-};
+pub use network::{HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, UnseenSetting, is_loopback};
 pub use tunnel::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
     VpnRoute,

@@ -158,7 +158,7 @@ fn fields(reader: &mut Reader<'_>, bag: &Bag, props: &mut Props, depth: usize) {
     if depth > DEPTH {
         return;
     }
-    for (name, datum) in &bag.fields {
+    for (_, datum) in &bag.fields {
         let inner: Vec<&Bag> = match datum {
             Datum::Object(b) => vec![b],
             Datum::List(list, _) => list.iter().filter_map(|d| if let Datum::Object(b) = d { Some(b) } else { None }).collect(),
@@ -189,7 +189,6 @@ fn fields(reader: &mut Reader<'_>, bag: &Bag, props: &mut Props, depth: usize) {
                 };
                 props.say(key, word, at);
             }
-            let _ = name;
             fields(reader, child, props, depth + 1);
         }
     }

@@ -111,7 +111,7 @@ fn rules(reader: &mut Reader<'_>, facts: &mut Facts, file: &SourceFile) {
     let verbose = done.iter().any(|p| p.says(&[Key::InterfaceType, Key::Authentication, Key::StoreType, Key::Description]));
     let from_policy = |p: &Props| p.one(Key::StoreType).is_some_and(|s| s == "GroupPolicy" || s == "Dynamic");
     // netsh lists the device's own store, unless it is asked for what is in force (`netsh advfirewall monitor show firewall`).
-    let active = done.iter().any(from_policy);
+    let active = done.iter().any(from_policy) && done.iter().any(|p| p.one(Key::StoreType) == Some("Local"));
     if !verbose && let Some(first) = done.first() {
         let text = "programs, services and interfaces of these rules are not shown: add \"verbose\" to the command";
         reader.note(first.span, LineState::NotModelled, text);
@@ -270,7 +270,8 @@ fn profiles(reader: &mut Reader<'_>, facts: &mut Facts, file: &SourceFile) {
     }
     let settled = found.iter().any(|(_, s, v, _)| *s == Setting::LocalRules && matches!(v, Value::Yes | Value::No));
     let store = if settled { Store::Active } else { Store::Local };
-    if store == Store::Local && !found.is_empty() {
+    let has = |p: Profile, s: Setting| found.iter().any(|(q, t, ..)| *q == p && *t == s);
+    if store == Store::Local && Profile::ALL.iter().all(|p| has(*p, Setting::Enabled) && has(*p, Setting::Inbound)) {
         facts.settings.whole.push(Store::Local);
     }
     for (profile, setting, value, span) in found {

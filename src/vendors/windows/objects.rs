@@ -14,12 +14,11 @@ use crate::vendors::Reader;
 /// The objects of all files of a device.
 #[derive(Default)]
 pub(super) struct Objects {
-    rules: Vec<Props>,
+    /// With each of these: whether an object around them says that they are of the active store.
+    rules: Vec<(Props, bool)>,
     filters: Vec<(String, Props)>,
-    profiles: Vec<Bag>,
+    profiles: Vec<(Bag, bool)>,
     networks: Vec<Bag>,
-    /// An object around them says that they are of the active store.
-    said_active: bool,
     unknown: BTreeMap<String, Span>,
 }
 
@@ -86,24 +85,22 @@ impl Objects {
     /// Takes in what one file holds.
     pub fn take(&mut self, reader: &mut Reader<'_>, data: Vec<Datum>) {
         for datum in data {
-            self.walk(reader, datum, 0);
+            self.walk(reader, datum, false, 0);
         }
     }
 
-    fn walk(&mut self, reader: &mut Reader<'_>, datum: Datum, depth: usize) {
+    fn walk(&mut self, reader: &mut Reader<'_>, datum: Datum, active: bool, depth: usize) {
         match datum {
             _ if depth > DEPTH => {}
             Datum::Text(..) => {}
-            Datum::List(list, _) => list.into_iter().for_each(|d| self.walk(reader, d, depth + 1)),
-            Datum::Object(bag) => self.object(reader, bag, depth),
+            Datum::List(list, _) => list.into_iter().for_each(|d| self.walk(reader, d, active, depth + 1)),
+            Datum::Object(bag) => self.object(reader, bag, active, depth),
         }
     }
 
-    fn object(&mut self, reader: &mut Reader<'_>, bag: Bag, depth: usize) {
+    fn object(&mut self, reader: &mut Reader<'_>, bag: Bag, active: bool, depth: usize) {
         let text = |name: &str| bag.get(name).and_then(|d| d.texts().into_iter().next()).unwrap_or_default();
-        if text("PolicyStore").eq_ignore_ascii_case("ActiveStore") {
-            self.said_active = true;
-        }
+        let active = active || text("PolicyStore").eq_ignore_ascii_case("ActiveStore");
         let of_profile = bag.has(&["DefaultInboundAction", "DefaultOutboundAction", "AllowInboundRules"])
             || (profile_of(&bag).is_some() && bag.has(&["Enabled"]) && !bag.has(&["Direction", "Action"]));
         if bag.has(&["NetworkCategory"]) {
@@ -111,17 +108,17 @@ impl Objects {
             self.networks.push(bag);
         } else if of_profile {
             self.mark(reader, &bag, &PROFILE.map(|(n, _)| n));
-            self.profiles.push(bag);
+            self.profiles.push((bag, active));
         } else if bag.has(&["Direction"]) && (bag.has(&["Action"]) || bag.has(&["Enabled"])) {
             self.mark(reader, &bag, &[]);
             self.note_unjoined(reader, &bag);
-            self.rules.push(Props::of(&bag));
+            self.rules.push((Props::of(&bag), active));
         } else if let Some(id) = bag.get("InstanceID").filter(|_| bag.has(FILTER)).and_then(|d| d.texts().into_iter().next()) {
             self.mark(reader, &bag, &[]);
             self.filters.push((id, Props::of(&bag)));
         } else {
             for (_, datum) in bag.fields {
-                self.walk(reader, datum, depth + 1);
+                self.walk(reader, datum, active, depth + 1);
             }
         }
     }
@@ -161,25 +158,26 @@ impl Objects {
         // Rules of two stores may bear one id; which filter is whose is then not known.
         let mut twice = BTreeSet::new();
         let mut ids = BTreeSet::new();
-        for rule in &self.rules {
+        for (rule, _) in &self.rules {
             if let Some(id) = rule.one(Key::Name)
                 && !ids.insert(id.to_owned())
             {
                 twice.insert(id.to_owned());
             }
         }
-        let mut active = self.said_active;
+        let (mut said, mut signs) = (!self.rules.is_empty(), Signs::default());
         let mut left_out: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut first = None;
         let mut rules = Vec::with_capacity(self.rules.len());
-        for mut rule in self.rules {
+        for (mut rule, active) in self.rules {
             let id = rule.one(Key::Name).unwrap_or("").to_owned();
             if !twice.contains(&id) {
                 for filter in by_rule.get(id.as_str()).into_iter().flatten() {
                     rule.join(filter);
                 }
             }
-            active |= from_active(&rule);
+            said &= active;
+            signs.see(&rule);
             for name in super::rule::missing(&rule) {
                 *left_out.entry(name).or_default() += 1;
             }
@@ -194,37 +192,13 @@ impl Objects {
             );
             reader.note(span, LineState::NotModelled, text);
         }
-        facts.active |= active && !rules.is_empty();
+        facts.active |= said || signs.of_active();
         facts.rules.extend(rules);
         for (name, span) in self.unknown {
             let name: String = name.chars().take(60).collect();
             reader.note(span, LineState::NotModelled, format!("the property \"{name}\" is not known, and was not looked at"));
         }
-        let merge = |bag: &Bag| bag.get("AllowLocalFirewallRules").map(|d| settings::value(Setting::LocalRules, &d.texts()));
-        // Only in the active store is it settled whether local rules are merged: the device's own store cannot say it.
-        let settled = self.profiles.iter().any(|b| matches!(merge(b), Some(Value::Yes | Value::No)));
-        let store = if self.said_active || settled { Store::Active } else { Store::Local };
-        for bag in &self.profiles {
-            let Some(profile) = profile_of(bag) else {
-                reader.note(bag.span, LineState::NotModelled, "which profile this is was not exported");
-                continue;
-            };
-            for (name, setting) in PROFILE {
-                let Some(datum) = bag.fields.iter().find(|(n, _)| props::bare(n) == name).map(|(_, d)| d) else { continue };
-                let value = settings::value(setting, &datum.texts());
-                if let Value::Unknown(text) = &value {
-                    reader.note(
-                        datum.span(),
-                        LineState::NotModelled,
-                        format!("\"{}\" is not understood", text.chars().take(60).collect::<String>()),
-                    );
-                }
-                facts.settings.say(store, profile, setting, value, datum.span());
-            }
-        }
-        if store == Store::Local && !self.profiles.is_empty() {
-            facts.settings.whole.push(Store::Local);
-        }
+        profiles(reader, facts, &self.profiles);
         for bag in &self.networks {
             let text = |name: &str| bag.get(name).and_then(|d| d.texts().into_iter().next()).unwrap_or_default();
             facts.networks.push((text("InterfaceAlias"), text("NetworkCategory"), bag.span));
@@ -260,20 +234,73 @@ fn profile_of(bag: &Bag) -> Option<Profile> {
     })
 }
 
-/// Whether a rule can only have been read from the active store: there alone it has a state of enforcement, and comes from another store than the
-/// device's own (learn.microsoft.com, "MSFT_NetFirewallRule class", EnforcementStatus and PolicyStoreSourceType).
-fn from_active(rule: &Props) -> bool {
-    let enforced = rule.get(Key::Enforcement).is_some_and(|(values, _)| {
-        let words = values.iter().flat_map(|v| v.split([',', ' ', ';'])).map(str::trim).filter(|w| !w.is_empty());
-        words
-            .into_iter()
-            .any(|w| !matches!(w.to_ascii_lowercase().as_str(), "notapplicable" | "invalid" | "0" | "invalidattribute" | "unknown"))
-    });
-    let elsewhere = rule.one(Key::StoreType).is_some_and(|t| {
-        matches!(
-            t.to_ascii_lowercase().as_str(),
-            "grouppolicy" | "2" | "dynamic" | "3" | "generated" | "4" | "hardcoded" | "5" | "mdm" | "6"
-        )
-    });
-    enforced || elsewhere
+/// Whether rules can only have been read from the active store: there alone rules have a state of enforcement, and rules of a policy stand beside those of
+/// the device (learn.microsoft.com, "MSFT_NetFirewallRule class", EnforcementStatus and PolicyStoreSourceType).
+#[derive(Default)]
+struct Signs {
+    enforced: bool,
+    local: bool,
+    elsewhere: bool,
+}
+
+impl Signs {
+    fn see(&mut self, rule: &Props) {
+        self.enforced |= rule.get(Key::Enforcement).is_some_and(|(values, _)| {
+            let mut words = values.iter().flat_map(|v| v.split([',', ' ', ';'])).map(str::trim).filter(|w| !w.is_empty());
+            words.any(|w| !matches!(w.to_ascii_lowercase().as_str(), "notapplicable" | "invalid" | "0" | "invalidattribute" | "unknown"))
+        });
+        let store = rule.one(Key::StoreType).map(str::to_ascii_lowercase);
+        match store.as_deref() {
+            Some("local" | "1") => self.local = true,
+            Some("grouppolicy" | "2" | "dynamic" | "3" | "generated" | "4" | "hardcoded" | "5" | "mdm" | "6") => self.elsewhere = true,
+            _ => {}
+        }
+    }
+
+    fn of_active(&self) -> bool {
+        self.enforced || (self.local && self.elsewhere)
+    }
+}
+
+/// Takes in what the profiles are set to.
+fn profiles(reader: &mut Reader<'_>, facts: &mut Facts, profiles: &[(Bag, bool)]) {
+    let of = |bag: &Bag, name: &str, setting| {
+        let datum = bag.fields.iter().find(|(n, _)| props::bare(n) == name).map(|(_, d)| d)?;
+        Some((settings::value(setting, &datum.texts()), datum.span()))
+    };
+    let said = !profiles.is_empty() && profiles.iter().all(|(_, active)| *active);
+    let all = |f: &dyn Fn(&Bag) -> bool| !profiles.is_empty() && profiles.iter().all(|(b, _)| f(b));
+    // Only in the active store, and in policies, is it settled whether local rules are merged; and only in policies is it left open whether the
+    // firewall is on, and what it does by default.
+    let settled = all(&|b| matches!(of(b, "allowlocalfirewallrules", Setting::LocalRules), Some((Value::Yes | Value::No, _))));
+    let open = |b: &Bag| {
+        let main =
+            [("enabled", Setting::Enabled), ("defaultinboundaction", Setting::Inbound), ("defaultoutboundaction", Setting::Outbound)];
+        main.into_iter().any(|(n, s)| matches!(of(b, n, s), Some((Value::NotConfigured, _))))
+    };
+    let store = match (said, settled, profiles.iter().any(|(b, _)| open(b))) {
+        (true, ..) | (_, true, false) => Store::Active,
+        (_, true, true) => Store::Policy,
+        _ => Store::Local,
+    };
+    let mut found = Vec::new();
+    for (bag, _) in profiles {
+        let Some(profile) = profile_of(bag) else {
+            reader.note(bag.span, LineState::NotModelled, "which profile this is was not exported");
+            continue;
+        };
+        found.push(profile);
+        for (name, setting) in PROFILE {
+            let Some((value, span)) = of(bag, name, setting) else { continue };
+            if let Value::Unknown(text) = &value {
+                reader.note(span, LineState::NotModelled, format!("\"{}\" is not understood", text.chars().take(60).collect::<String>()));
+            }
+            facts.settings.say(store, profile, setting, value, span);
+        }
+    }
+    let columns = ["DefaultInboundAction", "DefaultOutboundAction", "AllowInboundRules", "Enabled", "LogBlocked"];
+    let whole = all(&|b| columns.iter().all(|c| b.get(c).is_some())) && Profile::ALL.iter().all(|p| found.contains(p));
+    if store == Store::Local && whole {
+        facts.settings.whole.push(Store::Local);
+    }
 }

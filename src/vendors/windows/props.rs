@@ -146,9 +146,7 @@ impl Props {
             }
         }
         for (key, (_, value)) in best {
-            if !self.values.contains_key(&key) {
-                self.values.insert(key, (value.texts(), value.span()));
-            }
+            self.values.entry(key).or_insert_with(|| (value.texts(), value.span()));
         }
     }
 
