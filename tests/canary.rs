@@ -78,6 +78,15 @@ const PUBLIC: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 fn fixtures(root: &Path, m: &mut Marks) {
     write(
         root,
+        "laptop/local.reg",
+        &format!(
+            "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\WindowsFirewall\\DomainProfile]\n\"EnableFirewall\"=dword:00000002\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\WindowsFirewall\\Phase1AuthenticationSets\\{{A}}\\0000]\n\"SHKey\"=\"{}\"\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Winlogon]\n\"DefaultPassword\"=\"{}\"\n",
+            m.word("ipsec shared key"),
+            m.word("winlogon password"),
+        ),
+    );
+    write(
+        root,
         "router/etc/config/network",
         &format!(
             "config interface 'lan'\n\toption proto 'static'\n\toption ipaddr '192.168.1.1/24'\nconfig interface 'wan'\n\toption proto 'pppoe'\n\toption username 'u'\n\toption password '{}'\nconfig interface 'wg0'\n\toption proto 'wireguard'\n\toption private_key '{}'\n\tlist addresses '10.0.0.1/24'\nconfig wireguard_wg0\n\toption public_key '{PUBLIC}'\n\toption preshared_key '{}'\n",
@@ -513,6 +522,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "nm/a.nmconnection",
         "nm/wifi.nmconnection",
         "fct/vpn.xml",
+        "laptop/local.reg",
     ];
     let mut leaks = String::new();
     for file in files {
@@ -541,6 +551,7 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "ufw",
             "ufw-status",
             "vyos",
+            "windows-firewall",
         ] {
             let named = format!("{file}={format}");
             let (text, _) = run(root, &["annotate", file, "--format-of", &named]);

@@ -38,6 +38,16 @@ struct Body {
     except: Vec<Exception>,
     /// Whether the flow must pass, or must not.
     must: Option<Must>,
+    /// Only on networks of this sort, where the device's firewall tells sorts of networks apart.
+    network: Option<Network>,
+}
+
+/// A sort of networks.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Network {
+    /// Networks that strangers share.
+    Public,
 }
 
 /// A flow by where it comes from and its service.
@@ -155,7 +165,10 @@ impl Body {
             Some(Must::Pass) => (Want::Blocked, opening(family)),
             _ => (Want::Accepted, unsolicited(family)),
         };
-        let arriving = cross(&arriving, &[state]);
+        let mut arriving = cross(&arriving, &[state]);
+        if self.network == Some(Network::Public) {
+            arriving = cross(&arriving, on_public(analysis.device, family).as_slice());
+        }
         let found = likely_hits(analysis, Query::new(way, family, want), &arriving, &deciding)?;
         let mut out: Vec<Finding> = found.found.iter().map(|h| self.finding(world, spec, analysis, h, way, family)).collect();
         let more = out.last().and_then(|last| unseen(found.more, last));
@@ -211,6 +224,12 @@ impl Body {
             zone.name
         ))
     }
+}
+
+/// Packets on networks that strangers share.
+fn on_public(device: &Device, family: Family) -> Option<Cube> {
+    let fixed = device.on_public_network.iter();
+    fixed.clone().try_fold(Cube::any(), |c, (id, value)| c.with(Dim::condition(id.0), &Ranges::single(u128::from(*value)), family))
 }
 
 /// Whether a line is about some protocols or ports; those that are not let everything through.

@@ -390,9 +390,13 @@ pub fn witness(analysis: &Analysis<'_>, hit: &Hit, way: Way, family: Family) -> 
                 }
             });
         }
-        conditions.extend(rates.into_iter().map(|c| format!("{} is not exceeded", space.condition(c).0)));
+        let sorts: Vec<u32> = analysis.device.on_public_network.iter().map(|(id, _)| id.0).collect();
+        let words = |c: &u32| {
+            if sorts.contains(c) { space.condition(*c).0.to_owned() } else { format!("{} is not exceeded", space.condition(*c).0) }
+        };
+        conditions.extend(rates.iter().map(words));
         if conditions.is_empty() {
-            conditions.push("no rate is exceeded".into());
+            conditions.push(sorts.first().map_or("no rate is exceeded".into(), words));
         }
     }
     let mut text = words::packet_words(&hit.packet, way, family, space);

@@ -180,8 +180,8 @@ impl Case<'_, '_> {
     }
 
     fn not_loopback(&self, family: Family) -> Ranges {
-        let of = |name| self.analysis.space.interfaces(&crate::model::NamePattern::exact(name));
-        let lo = of("lo").or(&of("lo0"));
+        let of = |name: &&str| self.analysis.space.interfaces(&crate::model::NamePattern::exact(*name));
+        let lo = crate::model::LOOPBACK.iter().map(of).fold(Ranges::EMPTY, |s, n| s.or(&n));
         lo.or(&Ranges::single(0)).complement(Field::Iif.max(family))
     }
 

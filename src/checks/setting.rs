@@ -70,10 +70,12 @@ impl Check for Setting {
         let mut out = Outcome::default();
         for device in select::devices(world, spec) {
             // A device with nothing but a VPN configuration has a host somewhere, of which nothing was exported: only hosts are asked.
-            if !device.has_filter() && device.settings.is_empty() {
+            if !device.has_filter() && device.settings.is_empty() && device.unseen.is_empty() {
                 continue;
             }
-            if device.no_sysctl && device.settings.iter().all(|s| !select::matches(&self.0.name, &s.name)) {
+            // What is none of the kernel's settings is asked of the devices that have it.
+            let shown = device.settings.iter().map(|s| &s.name).chain(device.unseen.iter().map(|s| &s.name));
+            if (device.no_sysctl || !self.of_kernel()) && shown.into_iter().all(|name| !select::matches(&self.0.name, name)) {
                 out.inapplicable.push(device.name.clone());
                 continue;
             }
@@ -89,6 +91,11 @@ impl Check for Setting {
 impl Setting {
     fn right(&self, setting: &HostSetting) -> bool {
         self.0.one_of.0.iter().any(|v| v.0 == setting.value.trim())
+    }
+
+    /// Whether it is a setting of the Linux kernel (its directories below /proc/sys).
+    fn of_kernel(&self) -> bool {
+        ["net.", "kernel.", "fs.", "vm.", "dev.", "user.", "*"].iter().any(|p| self.0.name.starts_with(p))
     }
 
     fn judge(&self, world: &World<'_>, spec: &Spec, device: &Device) -> Option<Finding> {
@@ -112,7 +119,20 @@ impl Setting {
             let message = format!("{} is {} and must be {allowed}", wrong.name, wrong.value.trim());
             let mut finding = Finding::new(message, Label::new(wrong.span, ""));
             finding.related = found.iter().filter(|s| s.name != wrong.name && !self.right(s)).map(|s| Label::new(s.span, "")).collect();
-            finding.fix = Some(format!("Set `{} = {}` in /etc/sysctl.d/.", wrong.name, self.0.one_of.0.first().map_or("", |v| &v.0)));
+            let value = self.0.one_of.0.first().map_or("", |v| &v.0);
+            finding.fix = self.of_kernel().then(|| format!("Set `{} = {value}` in /etc/sysctl.d/.", wrong.name));
+            return Some(finding);
+        }
+        let unseen = device.unseen.iter().filter(|s| select::matches(&self.0.name, &s.name) && !self.0.except.0.contains(&s.name));
+        let unseen: Vec<_> = unseen.filter(|s| found.iter().all(|f| f.name != s.name)).collect();
+        if let Some(first) = unseen.first() {
+            let causes = unseen.iter().map(|s| Label::new(s.span, format!("{}: {}", s.name, s.why))).collect();
+            let message = match unseen.len() {
+                1 => format!("what {} is was not exported", first.name),
+                n => format!("what {} and {} more are was not exported", first.name, n - 1),
+            };
+            let mut finding = Finding::unknown(message, Label::new(first.span, format!("no export of {} shows it", device.name)), causes);
+            finding.fix = Some(format!("Export it too: `{}`.", first.export));
             return Some(finding);
         }
         if found.is_empty() {

@@ -515,7 +515,12 @@ fn build(analysis: &Analysis<'_>, query: Query, v: &Variant, decided: &Packet, g
     let open = open.unwrap_or_else(|| fixed.clone());
     let certain = open.verdict != super::walk::Outcome::Unknown && open.verdict.passes() == fixed.verdict.passes();
     let line = fixed.decided.unwrap_or(Line { chain: crate::model::ChainId(u32::MAX), rule: None });
-    Ok(Hit { line, packet, decided_as: decided.clone(), walked: if certain { open } else { fixed }, certain, at_rest: false })
+    let mut walked = if certain { open.clone() } else { fixed };
+    if !certain && packet.conditions().is_empty() {
+        // It depends on conditions that do not hold.
+        walked.conditions = open.conditions;
+    }
+    Ok(Hit { line, packet, decided_as: decided.clone(), walked, certain, at_rest: false })
 }
 
 /// All packets of a region that pass, as disjoint cubes of arriving packets with what they have become when they are accepted.

@@ -17,7 +17,7 @@ pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProt
 pub use marks::Bits;
 pub use matcher::{ConditionId, Conditions, Direction, Match, NamePattern, NamedSet, SetElement, SetValue};
 pub use names::{Named, Names};
-pub use network::{HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, is_loopback};
+pub use network::{HostSetting, Interface, LOOPBACK, PolicyRouting, Route, RoutingRule, RoutingTable, UnseenSetting, is_loopback};
 pub use tunnel::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Peer, Secret, Selector, Tunnel, TunnelKind, TunnelRole, TunnelSetting, Unmodelled,
     VpnRoute,
@@ -71,6 +71,11 @@ pub struct Device {
     pub no_sysctl: bool,
     /// Kernel and service settings that checks may ask for (`net.ipv4.ip_forward`), by name.
     pub settings: Vec<HostSetting>,
+    /// Settings that it has and that no export shows.
+    pub unseen: Vec<UnseenSetting>,
+    /// Where the firewall tells sorts of networks apart: the conditions that say that a packet is on a network which strangers share, with
+    /// the value of each. Empty: it treats all networks alike.
+    pub on_public_network: Vec<(ConditionId, bool)>,
     /// How it is administered.
     pub management: Management,
     /// Named objects: addresses, services, aliases, schedules …
@@ -98,6 +103,10 @@ impl Device {
         self.absorb_sets(other.sets);
         self.tunnels.extend(other.tunnels);
         self.settings.extend(other.settings);
+        self.unseen.extend(other.unseen);
+        if self.on_public_network.is_empty() {
+            self.on_public_network = other.on_public_network.iter().filter_map(|(id, v)| Some((*map.get(id.0 as usize)?, *v))).collect();
+        }
         self.management.absorb(other.management);
         self.names.absorb(other.names);
         join(&mut self.interfaces, other.interfaces);

@@ -29,8 +29,8 @@ impl Interface {
     }
 }
 
-/// Names of the loopback interface: on Linux, and on the BSDs and macOS.
-pub const LOOPBACK: [&str; 2] = ["lo", "lo0"];
+/// Names of the loopback interface: on Linux, on the BSDs and macOS, and on Windows (`netsh interface ip show interfaces`).
+pub const LOOPBACK: [&str; 3] = ["lo", "lo0", "Loopback Pseudo-Interface 1"];
 
 /// Whether an interface of this name is the loopback.
 pub fn is_loopback(name: &str) -> bool {
@@ -104,4 +104,17 @@ pub enum PolicyRouting<'d> {
     Routes(Vec<&'d Route>),
     /// Tables too that are not shown.
     Unknown,
+}
+
+/// A setting that the device has, and whose value its export does not show: a check that asks for it is answered with "unknown".
+#[derive(Clone, Debug)]
+pub struct UnseenSetting {
+    /// Dotted name, as of [`HostSetting`].
+    pub name: String,
+    /// Why the value is not known, as the end of a sentence.
+    pub why: String,
+    /// The command that shows it.
+    pub export: &'static str,
+    /// What stands for it.
+    pub span: Span,
 }

@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 /// Ends of names that only configurations have.
-const TELLING: &[&str] = &["nft", "nftables", "rules", "v4", "v6", "iptables", "ip6tables", "ipset", "ovpn"];
+const TELLING: &[&str] = &["nft", "nftables", "rules", "v4", "v6", "iptables", "ip6tables", "ipset", "ovpn", "wfw"];
 
 /// Ends of names that no configuration has which is read here: documents, tables, pictures, programs, certificates.
 const FOREIGN: &[&str] = &[
@@ -58,6 +58,12 @@ pub(super) fn is_foreign(name: &str) -> bool {
         || name.ends_with('~')
 }
 
+/// Whether the name is that of a table: rosters are tables, and so are some exports.
+pub(super) fn is_table(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.ends_with(".csv") || name.ends_with(".tsv")
+}
+
 /// What `file` is. `explicit`: the user named it; `forced`: the format that the user named for it.
 pub(super) fn recognise(file: &SourceFile, explicit: bool, forced: Option<&'static Format>) -> Kind {
     if let Some(format) = forced {
@@ -68,6 +74,12 @@ pub(super) fn recognise(file: &SourceFile, explicit: bool, forced: Option<&'stat
     if file.text.trim().is_empty() {
         let text = "is empty: nothing can be said of it (was it exported without the rights to read the rules?)".into();
         return Kind::Other { text, meant: explicit || telling };
+    }
+    if file.text.starts_with("regf") && file.text.contains('\0') {
+        let text = "is a registry hive, as \"netsh advfirewall export\" writes it (.wfw), and is not read: export the rules and profiles with PowerShell \
+                    instead (`fwproof formats` has the command), or with \"reg export\""
+            .into();
+        return Kind::Other { text, meant: true };
     }
     if file.encoding == Encoding::Binary {
         return match explicit || telling {
@@ -90,6 +102,7 @@ pub(super) fn recognise(file: &SourceFile, explicit: bool, forced: Option<&'stat
             meant: true,
         },
         [(format, _), ..] => Kind::Format(format),
+        [] if is_table(&name) && !explicit => Kind::PassedOver,
         [] => unclaimed(file, explicit || telling),
     }
 }

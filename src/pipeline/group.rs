@@ -87,6 +87,12 @@ const SYSTEM_FOLDERS: &[&str] = &[
     "default",
     "ufw",
     "applications.d",
+    "Machine",
+    "GPO",
+    "DomainSysvol",
+    "SecEdit",
+    "Windows NT",
+    "Microsoft",
 ];
 
 /// Folders below that of firewalld.
@@ -195,6 +201,11 @@ const SUFFIXES: &[&str] = &[
     ".pf",
     ".pfctl",
     ".ifconfig",
+    ".reg",
+    ".pol",
+    ".csv",
+    ".xml",
+    ".clixml",
     "-iptables",
     "-ip6tables",
     "-iptables-save",
@@ -206,6 +217,11 @@ const SUFFIXES: &[&str] = &[
     "-ruleset",
     "-rules",
     "-firewall",
+    "-profiles",
+    "-profile",
+    "-networks",
+    "-netsh",
+    "-windows",
 ];
 
 /// A file name without the ends that say what the file is; the whole name if nothing else is left.

@@ -46,7 +46,7 @@ impl Loaded {
 pub(super) fn load(found: Found, index: usize, options: &Options, within: bool) -> Loaded {
     let name = found.display.rsplit('/').next().unwrap_or("");
     let forced = options.format_of.get(&found.display).and_then(|id| vendors::format(id));
-    if forced.is_none() && !found.explicit && (detect::is_foreign(name) || is_beside(&found, options)) {
+    if forced.is_none() && !found.explicit && (detect::is_foreign(name) && !detect::is_table(name) || is_beside(&found, options)) {
         return Loaded { found, source: None, kind: Kind::PassedOver, includes: Vec::new(), header: None, modified: None };
     }
     if !within {

@@ -113,7 +113,11 @@ static LOOKS: &[Look] = &[
         id: None,
         starts: &["config zone", "config rule", "config forwarding", "config redirect", "config defaults"],
     },
-    Look { name: "Windows Firewall (netsh)", id: None, starts: &["Rule Name:", "Domain Profile Settings", "Firewall Policy"] },
+    Look {
+        name: "Windows Defender Firewall",
+        id: Some("windows-firewall"),
+        starts: &["Rule Name:", "Domain Profile Settings", "Firewall Policy", "RemoteIP:", "LocalIP:", "Edge traversal:"],
+    },
     Look { name: "ufw", id: None, starts: &["### tuple ###", "Status: active", "*ufw"] },
 ];
 

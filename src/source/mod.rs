@@ -1,12 +1,15 @@
 //! Files as text with spans: decoding, line numbers, and the redaction of secrets.
 
+mod codepage;
 mod decode;
 mod elements;
+mod preg;
 mod probable;
 mod redact;
 
 pub use decode::{Decoded, Encoding, decode};
 pub use elements::secret_elements;
+pub use preg::{DAMAGED as POLICY_DAMAGED, HEADING as POLICY_HEADING};
 pub use probable::probable_secrets;
 pub use redact::{Redactor, SecretLabel};
 
