@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::{cross, doubt, label, likely_hits, opening, without, witness};
-use super::vpn::own_kill_switch;
+use super::vpn::{closed_while_down, own_kill_switch};
 use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want};
@@ -43,7 +43,7 @@ impl Check for Body {
                     continue;
                 }
                 let own = |t: &&Tunnel| if family == Family::V4 { own_kill_switch(t).v4 } else { own_kill_switch(t).v6 };
-                if clients.iter().any(|t| own(t).is_some()) {
+                if clients.iter().any(|t| own(t).is_some() || closed_while_down(t).is_some()) {
                     continue;
                 }
                 if device.has_filter()

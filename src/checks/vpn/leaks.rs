@@ -155,6 +155,9 @@ impl Subject<'_, '_> {
             return Err(Why::NotExported(missing));
         }
         out.own_rule = clients.iter().map(|t| super::own_kill_switch(t)).find_map(|o| if family == Family::V4 { o.v4 } else { o.v6 });
+        if state == State::Down && out.own_rule.is_none() {
+            out.own_rule = clients.iter().find_map(|t| super::closed_while_down(t));
+        }
         if out.own_rule.is_some() {
             return Ok(out);
         }

@@ -226,3 +226,8 @@ pub fn own_kill_switch(tunnel: &Tunnel) -> OwnKillSwitch {
     let at = |name: &str| tunnel.setting(name).map(|s| s.span);
     OwnKillSwitch { v4: at("kill-switch-v4"), v6: at("kill-switch-v6") }
 }
+
+/// Where a client's own settings let nothing out while its VPN is down, of either family; while it is up, they stop nothing.
+pub fn closed_while_down(tunnel: &Tunnel) -> Option<Span> {
+    tunnel.setting("closed-while-down").map(|s| s.span)
+}

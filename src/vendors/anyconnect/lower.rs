@@ -161,8 +161,8 @@ fn always_on(tunnel: &mut Tunnel, init: Option<Element<'_>>) {
         let word = policy.text().split_whitespace().next().unwrap_or("").to_owned();
         setting(tunnel, "ConnectFailurePolicy", &word, policy.tag_span());
         if word == "Closed" {
-            setting(tunnel, "kill-switch-v4", "AlwaysOn", policy.tag_span());
-            setting(tunnel, "kill-switch-v6", "AlwaysOn", policy.tag_span());
+            // While it is up, what the head end leaves out of the tunnel goes around it.
+            setting(tunnel, "closed-while-down", "", policy.tag_span());
         }
     }
 }

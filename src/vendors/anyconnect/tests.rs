@@ -17,15 +17,15 @@ fn a_profile_is_one_tunnel_for_each_server() {
     assert_eq!((first.kind, second.kind), (TunnelKind::TlsVpn, TunnelKind::Ipsec));
     let ends: Vec<_> = first.peers.iter().filter_map(|p| p.endpoint.as_ref()).map(|e| (e.host.as_str(), e.port)).collect();
     assert_eq!(ends, [("vpn.acme.example", 443), ("vpn2.acme.example", 8443)]);
-    assert!(first.setting("pull").is_some() && first.setting("kill-switch-v4").is_some());
+    assert!(first.setting("pull").is_some() && first.setting("closed-while-down").is_some());
 }
 
 #[test]
 fn an_open_failure_policy_is_no_kill_switch() {
     let (_, reading) = ANYCONNECT.read_text("acme.xml", &ACME.replace("Closed", "Open"));
-    assert!(reading.device.tunnels.iter().all(|t| t.setting("kill-switch-v4").is_none()));
+    assert!(reading.device.tunnels.iter().all(|t| t.setting("closed-while-down").is_none()));
     let (_, reading) = ANYCONNECT.read_text("acme.xml", &ACME.replace("<AlwaysOn>true", "<AlwaysOn>false"));
-    assert!(reading.device.tunnels.iter().all(|t| t.setting("kill-switch-v4").is_none()));
+    assert!(reading.device.tunnels.iter().all(|t| t.setting("closed-while-down").is_none()));
 }
 
 proptest! {

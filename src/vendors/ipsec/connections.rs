@@ -191,7 +191,7 @@ impl<'c> Conn<'c> {
         let transport = kind.starts_with("transport") || kind == "beet";
         let at = self.of(there, "subnet").or_else(|| self.of(there, "subnets")).map_or(span, |p| p.span);
         tunnel::select(reader, &mut tunnel, &ends, (&local, &remote), transport, at);
-        self.peer(reader, &mut tunnel, here, there);
+        self.peer(&mut tunnel, here, there);
         self.interface(&mut tunnel);
         for key in [
             "auto",
@@ -412,7 +412,7 @@ impl<'c> Conn<'c> {
         rounds
     }
 
-    fn peer(&self, reader: &mut Reader<'_>, tunnel: &mut Tunnel, here: &str, there: &str) {
+    fn peer(&self, tunnel: &mut Tunnel, here: &str, there: &str) {
         let host = self.param(there).filter(|p| !tunnel::is_any(&p.value) && !p.value.starts_with('%'));
         let port = self.of(there, "ikeport").and_then(|p| p.value.parse().ok()).unwrap_or(500);
         let mut peer = tunnel::peer(host.map(|p| (p.value.as_str(), p.at)), port, self.section.header);
@@ -429,7 +429,6 @@ impl<'c> Conn<'c> {
             tunnel.listen = Some((17, local, self.section.header));
         }
         tunnel.peers.push(peer);
-        let _ = reader;
     }
 
     /// A policy with a mark or an interface takes only what routes lead there.

@@ -337,9 +337,7 @@ impl<'t> Connection<'t> {
         for key in ["start_action", "dpd_action", "mode", "life_time", "inactivity"] {
             tunnel::setting(tunnel, key, value(key).map(|v| (v.text.as_str(), v.span)));
         }
-        for key in ["rekey_time"] {
-            tunnel::setting(tunnel, "child rekey_time", value(key).map(|v| (v.text.as_str(), v.span)));
-        }
+        tunnel::setting(tunnel, "child rekey_time", value("rekey_time").map(|v| (v.text.as_str(), v.span)));
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>) {
     for property in policy.properties() {
         top(reader, property);
     }
-    let mut rules = vec![answers(policy.span), not_opening(policy.span)];
+    let mut rules = vec![answers(policy.span)];
     let mut accesses: Vec<Access> = Vec::new();
     let default_posture = policy.get("defaultSrcPosture").map(Value::list).unwrap_or_default();
     for (section, grants) in [("acls", false), ("grants", true)] {
@@ -101,13 +101,6 @@ pub(super) fn read(reader: &mut Reader<'_>) {
 fn answers(span: Span) -> Rule {
     let known = Match::Field(Field::Ct, Ranges::interval(ct::ESTABLISHED, ct::RELATED));
     Rule::implied("answers to what was let through", known, Action::Accept, span)
-}
-
-/// The filter asks only about the first packet of TCP: what opens nothing passes (`runIn4` of the client's filter).
-fn not_opening(span: Span) -> Rule {
-    let stray = Match::Field(Field::Ct, Ranges::single(ct::INVALID));
-    let matcher = Match::all(vec![Match::Field(Field::Proto, Ranges::single(6)), stray]);
-    Rule::implied("TCP that opens nothing", matcher, Action::Accept, span)
 }
 
 /// Marks a section.

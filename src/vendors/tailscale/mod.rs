@@ -23,7 +23,12 @@ pub static TAILSCALE: Format = Format {
         "tests, decided as far as the policy alone decides them",
         "undefined and unused groups, tags, hosts and postures",
     ],
-    leaves: &["who has which address", "Tailscale SSH, node attributes, auto approvers", "capabilities of applications"],
+    leaves: &[
+        "who has which address",
+        "segments of TCP that open nothing, which the client lets through",
+        "Tailscale SSH, node attributes, auto approvers",
+        "capabilities of applications",
+    ],
     role: Role::Firewall,
     detect,
     read: lower::read,
