@@ -87,6 +87,8 @@ const SYSTEM_FOLDERS: &[&str] = &[
     "default",
     "ufw",
     "applications.d",
+    "shorewall",
+    "shorewall6",
 ];
 
 /// Folders below that of firewalld.

@@ -65,6 +65,26 @@ pub(super) struct Line {
     /// Nobody knows what it does.
     pub unknown_action: Option<String>,
     pub comment: Option<String>,
+    /// Which of [`Book::forwards`] it lets through, with the words that ask for the connection's original destination.
+    pub forward: Option<(usize, String)>,
+}
+
+/// A translation of destinations with a rule of its own in the filter: the new address and port as written.
+#[derive(Clone, Debug)]
+pub(super) struct Forward {
+    pub server: String,
+    pub port: String,
+    pub span: Span,
+}
+
+impl Forward {
+    /// Whether packets that the one translates may look like those of the other.
+    fn meets(&self, other: &Forward) -> bool {
+        let plain = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit());
+        let range = |s: &str| s.contains(['-', ',', '&', '%']);
+        let servers = self.server == other.server || range(&self.server) || range(&other.server);
+        servers && (self.port == other.port || !plain(&self.port) || !plain(&other.port))
+    }
 }
 
 /// A chain.
@@ -87,11 +107,14 @@ pub(super) struct Book {
     /// There would have been more.
     pub full: bool,
     sequence: usize,
+    pub forwards: Vec<Forward>,
+    /// Destinations are translated otherwise too.
+    pub translates: bool,
 }
 
 impl Book {
     pub fn new(most: usize) -> Book {
-        Book { chains: Vec::new(), index: HashMap::new(), of: Vec::new(), count: 0, most, full: false, sequence: 0 }
+        Book { chains: Vec::new(), index: HashMap::new(), of: Vec::new(), count: 0, most, full: false, sequence: 0, forwards: Vec::new(), translates: false }
     }
 
     pub fn has(&self, table: Table, name: &str) -> bool {
@@ -164,9 +187,22 @@ impl Book {
         mine.splice(at..at, lines);
     }
 
+    /// For each of the forwards, whether every packet that looks like one of its own after the translation is one of its own: then the
+    /// original destination need not be asked for.
+    fn alone(&self) -> Vec<bool> {
+        let mut by_server: HashMap<&str, Vec<&Forward>> = HashMap::new();
+        for f in &self.forwards {
+            by_server.entry(&f.server).or_default().push(f);
+        }
+        let ranges = self.forwards.iter().any(|f| f.server.contains(['-', ',', '&', '%']));
+        let crowded = |f: &Forward| by_server.get(f.server.as_str()).is_none_or(|l| l.len() > 64 || l.iter().any(|o| o.span != f.span && o.meets(f)));
+        self.forwards.iter().map(|f| !self.translates && !ranges && !crowded(f)).collect()
+    }
+
     /// The steps that make these chains.
     pub fn steps<'a>(self) -> Vec<Step<'a>> {
         let mut out = Vec::new();
+        let alone = self.alone();
         for (table, kind) in TABLES {
             let mine: Vec<&Chain> = self.chains.iter().zip(&self.of).filter(|(_, t)| **t == table).map(|(c, _)| c).collect();
             if mine.is_empty() {
@@ -179,7 +215,13 @@ impl Book {
             for chain in mine {
                 for line in &chain.lines {
                     let comment = line.comment.as_ref().map(|c| format!(" -m comment --comment \"{}\"", c.replace(['"', '\\'], "'")));
-                    let words = format!("-A {} {} {}{}", chain.name, line.asks.words, line.target, comment.unwrap_or_default());
+                    // A packet that was translated, and looks like one of this forward, came for its original destination.
+                    let original = match &line.forward {
+                        Some((i, _)) if alone.get(*i) == Some(&true) => " -m conntrack --ctstate DNAT",
+                        Some((_, words)) => words.as_str(),
+                        None => "",
+                    };
+                    let words = format!("-A {} {}{original} {}{}", chain.name, line.asks.words, line.target, comment.unwrap_or_default());
                     let mut built = Built::new(words, line.implied);
                     built.unknown = match (&line.unknown_action, line.asks.unknown.is_empty()) {
                         (Some(what), _) => Some(Unknown::Action(what.as_str().into())),

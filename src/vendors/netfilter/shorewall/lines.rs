@@ -175,6 +175,16 @@ fn file_items(reader: &mut Reader<'_>, file: &SourceFile, how: &mut Reading<'_>,
                 }
                 out.push(Item::Hidden("a directive that is not known", span));
             }
+            ("DEFAULTS" | "DEFAULT", Some(values)) if how.arguments.action && first.starts_with("DEFAULT") => {
+                mark(reader, how, span);
+                for (i, value) in values.split(',').enumerate().take(32) {
+                    match how.arguments.list.get_mut(i) {
+                        Some(given) if given.is_empty() => *given = value.to_owned(),
+                        Some(_) => {}
+                        None => how.arguments.list.push(value.to_owned()),
+                    }
+                }
+            }
             _ => {
                 mark(reader, how, span);
                 out.push(split(reader, how, state, &full, span));

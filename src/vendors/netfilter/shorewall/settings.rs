@@ -152,11 +152,6 @@ impl Settings {
         }
     }
 
-    /// The value without what is unknown of it; whether it is known.
-    pub fn is_known(&self, name: &str) -> bool {
-        !self.get(name).contains(UNKNOWN)
-    }
-
     pub fn is_yes(&self, name: &str) -> bool {
         self.get(name).eq_ignore_ascii_case("yes")
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::compile::Compiler;
 use super::lines::{Entry, Item};
 use super::values::UNKNOWN;
-use crate::diag::LineState::{Irrelevant, NotModelled};
+use crate::diag::LineState::NotModelled;
 use crate::net::Family;
 use crate::source::Span;
 
@@ -78,10 +78,6 @@ impl Interface {
     /// Whether an option is set, and not to 0.
     pub fn has(&self, option: &str) -> bool {
         self.options.get(option).is_some_and(|v| v != "0")
-    }
-
-    pub fn is_wild(&self) -> bool {
-        self.physical.ends_with('+')
     }
 }
 
@@ -357,7 +353,6 @@ impl Compiler<'_, '_> {
             interface.options.insert("routeback".into(), "1".into());
             hosts.insert("routeback".into());
         }
-        let unmanaged = interface.has("unmanaged") || interface.has("ignore");
         if !interface.has("unmanaged") && !interface.options.contains_key("tcpflags") {
             // On where nothing is said, since 4.6.0 (shorewall-interfaces(5)).
             interface.options.insert("tcpflags".into(), "1".into());
@@ -366,7 +361,6 @@ impl Compiler<'_, '_> {
         if interface.physical == "lo" {
             interface.options.insert("loopback".into(), "1".into());
         }
-        let _ = unmanaged;
         self.zones.by_name.insert(name.clone(), self.zones.interfaces.len());
         if interface.physical != name {
             self.zones.by_name.insert(interface.physical.clone(), self.zones.interfaces.len());
@@ -572,30 +566,6 @@ impl Compiler<'_, '_> {
             self.reader.refused(span, format!("the zone {} is not defined", name.replace(UNKNOWN, "?")));
         }
         known
-    }
-
-    /// Interfaces with their options, for the parts of the model beside the filter.
-    pub fn lower_interfaces(&mut self) {
-        for interface in self.zones.interfaces.clone() {
-            if interface.is_wild() || interface.port {
-                continue;
-            }
-            let mut found = crate::model::Interface::new(&*interface.physical, interface.span);
-            let mut aliases: Vec<String> = interface.zones.iter().filter(|z| self.zones.get(z).is_some_and(|z| z.interfaces.len() == 1)).cloned().collect();
-            if interface.name != interface.physical {
-                aliases.push(interface.name.clone());
-            }
-            // Two zones on one interface, or one on two, name neither.
-            if interface.zones.len() == 1 {
-                found.aliases = aliases;
-            }
-            if interface.has("dhcp") {
-                // The option is set on interfaces that get their address by DHCP, and on those behind which a server gives them out.
-                found.dynamic.push(self.family);
-            }
-            self.reader.device.interfaces.get_or_insert_default().push(found);
-            let _ = Irrelevant;
-        }
     }
 }
 
