@@ -378,8 +378,10 @@ impl Compiler<'_, '_> {
             }
         }
         let fast = self.settings.is_yes("FASTACCEPT");
-        let mut accepted: Vec<&str> = left.iter().copied().filter(|s| !fast && matches!(*s, "ESTABLISHED" | "RELATED")).collect();
-        if left.contains(&"UNTRACKED") && self.state_target("UNTRACKED") == "ACCEPT" {
+        // The chain of a policy for all zones has no rules for states (5.2.8): packets without a chain of their own zones get its verdict.
+        let mut accepted: Vec<&str> =
+            left.iter().copied().filter(|s| !fast && !pair.wild && matches!(*s, "ESTABLISHED" | "RELATED")).collect();
+        if !pair.wild && left.contains(&"UNTRACKED") && self.state_target("UNTRACKED") == "ACCEPT" {
             accepted.push("UNTRACKED");
         }
         if !accepted.is_empty() {
