@@ -33,9 +33,17 @@ fn compile(program: &str, folder: &Path) -> Result<String, String> {
     if said.contains("ERROR:") || !run.status.success() {
         return Err(said.lines().filter(|l| l.contains("ERROR")).collect::<Vec<_>>().join("\n"));
     }
-    let wanted = |l: &&str| l.starts_with(['*', ':']) || l.starts_with("-A ") || *l == "COMMIT";
-    let rules: Vec<&str> = said.lines().filter(wanted).collect();
+    let wanted = |l: &String| l.starts_with(['*', ':']) || l.starts_with("-A ") || *l == "COMMIT";
+    // In IPv6 there are loops over the anycast addresses that the firewall has when it starts: packets from or to them, whichever they are.
+    let rules: Vec<String> = said.lines().map(anycast).filter(wanted).collect();
     Ok(rules.join("\n") + "\n")
+}
+
+fn anycast(line: &str) -> String {
+    match line.trim().strip_prefix("echo \"").and_then(|l| l.strip_suffix("\" >&3")).filter(|l| l.contains(" $address ")) {
+        Some(rule) => rule.replace("-d $address", "-m addrtype --dst-type ANYCAST").replace("-s $address", "-m addrtype --src-type ANYCAST"),
+        None => line.to_owned(),
+    }
 }
 
 fn available() -> bool {

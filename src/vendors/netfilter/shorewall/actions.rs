@@ -139,6 +139,13 @@ impl Compiler<'_, '_> {
         }
         let level = level.filter(|_| !options.contains("nolog") && !options.contains("logjump"));
         if options.contains("inline") {
+            // The rules of its body stand in the chain of the rule that calls it.
+            let Some(way) = self.way(entry, &columns, place, false) else {
+                return self.hide(&[Table::Filter], "a rule that is refused", entry.span);
+            };
+            let Some(chain) = self.rules_chain(&way, name, level, place) else { return };
+            let columns = Columns { source: way.source.clone(), dest: way.dest.clone(), ..columns };
+            let place = &Place { chain: Some(chain), zones: Some((way.from.clone(), way.to.clone())), ..place.clone() };
             for item in self.items_of(file, 2, Arguments { list: given, action: true }) {
                 let Item::Entry(body) = item else {
                     if let Item::Hidden(what, span) = item {
@@ -246,6 +253,8 @@ impl Compiler<'_, '_> {
                 let verdict = with.map_or("REJECT".to_owned(), |w| format!("REJECT({w})"));
                 self.shipped_rule(entry, columns, place, &[("", "")], &verdict, level, None);
             }
+            "Broadcast" | "allowBcast" | "dropBcast" | "dropBcasts" if v6 => simple(self, &[("", "-m addrtype --dst-type ANYCAST")]),
+            "Multicast" | "allowMcast" | "dropMcast" if v6 => simple(self, &[("", "-d ff00::/8")]),
             "Broadcast" | "allowBcast" | "dropBcast" | "dropBcasts" => {
                 simple(self, &[("", "-m addrtype --dst-type BROADCAST"), ("", "-m addrtype --dst-type ANYCAST")]);
             }
@@ -280,9 +289,8 @@ impl Compiler<'_, '_> {
                 self.shipped_rule(entry, columns, place, &rows, "DROP", level, None);
             }
             "DropSmurfs" => {
-                let nowhere = if v6 { "! -s ::" } else { "! -s 0.0.0.0" };
-                let multicast = format!("-s {}", self.multicast());
-                let rows = [("", format!("{nowhere} -m addrtype --src-type BROADCAST")), ("", multicast)];
+                let bad = if v6 { "-m addrtype --src-type ANYCAST" } else { "! -s 0.0.0.0 -m addrtype --src-type BROADCAST" };
+                let rows = [("", bad.to_owned()), ("", format!("-s {}", self.multicast()))];
                 let rows: Vec<(&str, &str)> = rows.iter().map(|(p, w)| (*p, w.as_str())).collect();
                 self.shipped_rule(entry, columns, place, &rows, "DROP", level, None);
             }

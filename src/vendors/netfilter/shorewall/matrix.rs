@@ -119,6 +119,10 @@ impl Compiler<'_, '_> {
             groups.sort_by_key(|h| (h.ipsec, h.interface.clone()));
             for hosts in groups {
                 let Some(interface) = self.zones.interface(&hosts.interface).cloned() else { continue };
+                if interface.physical == "+" {
+                    // What is for one interface comes before what is for all.
+                    self.by_interface();
+                }
                 for net in &hosts.nets {
                     if !self.destination(&firewall, zone).is_empty() && z.kind != Kind::BridgePort {
                         self.output_jump(&z, &interface, hosts, net);
@@ -368,6 +372,26 @@ impl Compiler<'_, '_> {
                 self.add(Table::Nat, base, Asks::default(), &Self::jump(chain), anchor);
             }
         }
+        self.by_interface();
+        if !self.settings.is_yes("COMPLETE") {
+            for interface in self.zones.interfaces.clone().into_iter().filter(|i| i.has("unmanaged")) {
+                let (arrive, leave) = (self.dev("-i", &interface.physical), self.dev("-o", &interface.physical));
+                self.add(Table::Filter, "INPUT", arrive, "-j ACCEPT", interface.span);
+                self.add(Table::Filter, "OUTPUT", leave, "-j ACCEPT", interface.span);
+            }
+            let firewall = self.zones.firewall.clone();
+            self.last_policy("INPUT", ("all", &firewall), "DROP");
+            self.last_policy("OUTPUT", (&firewall, "all"), "REJECT");
+            self.last_policy("FORWARD", ("all", "all"), "REJECT");
+        }
+    }
+
+    /// Jumps that depend on interfaces alone, once.
+    fn by_interface(&mut self) {
+        if !self.jumps.insert(("interfaces", String::new())) {
+            return;
+        }
+        let anchor = self.settings.anchor;
         let real = self.real_interfaces();
         for interface in &real {
             self.nat_jump("POSTROUTING", interface, "snat", "-o");
@@ -415,17 +439,6 @@ impl Compiler<'_, '_> {
             self.add(Table::Filter, "INPUT", device("-i"), "-j ACCEPT", anchor);
         }
         self.loopback(&device("-o"), lo.as_ref());
-        if !self.settings.is_yes("COMPLETE") {
-            for interface in self.zones.interfaces.clone().into_iter().filter(|i| i.has("unmanaged")) {
-                let (arrive, leave) = (self.dev("-i", &interface.physical), self.dev("-o", &interface.physical));
-                self.add(Table::Filter, "INPUT", arrive, "-j ACCEPT", interface.span);
-                self.add(Table::Filter, "OUTPUT", leave, "-j ACCEPT", interface.span);
-            }
-            let firewall = self.zones.firewall.clone();
-            self.last_policy("INPUT", ("all", &firewall), "DROP");
-            self.last_policy("OUTPUT", (&firewall, "all"), "REJECT");
-            self.last_policy("FORWARD", ("all", "all"), "REJECT");
-        }
     }
 
     fn nat_jump(&mut self, base: &str, interface: &Interface, end: &str, option: &str) {

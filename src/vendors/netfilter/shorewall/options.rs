@@ -91,7 +91,8 @@ impl Compiler<'_, '_> {
         let host = if six { "icmp6-addr-unreachable" } else { "icmp-host-unreachable" };
         let prohibited = if six { "icmp6-adm-prohibited" } else { "icmp-host-prohibited" };
         let rules = [
-            ("-m addrtype --src-type BROADCAST".to_owned(), "-j DROP".to_owned()),
+            // IPv6 has no broadcasts: Shorewall asks for the anycast addresses that the firewall has when it starts.
+            (if six { "-m addrtype --dst-type ANYCAST" } else { "-m addrtype --src-type BROADCAST" }.to_owned(), "-j DROP".to_owned()),
             (format!("-s {}", self.multicast()), "-j DROP".into()),
             ("-p 2".into(), "-j DROP".into()),
             ("-p 6".into(), "-j REJECT --reject-with tcp-reset".into()),
@@ -210,9 +211,13 @@ impl Compiler<'_, '_> {
         let Some(first) = list.first() else { return };
         let span = first.4;
         let level = self.settings.level("SMURF_LOG_LEVEL").map(str::to_owned);
-        let unspecified = if self.family == Family::V4 { "0.0.0.0" } else { "::" };
-        self.add(Table::Filter, "smurfs", Asks::words(format!("-s {unspecified}")), "-j RETURN", span);
-        for words in ["-m addrtype --src-type BROADCAST".to_owned(), format!("-s {}", self.multicast())] {
+        let kind = if self.family == Family::V4 {
+            self.add(Table::Filter, "smurfs", Asks::words("-s 0.0.0.0"), "-j RETURN", span);
+            "BROADCAST"
+        } else {
+            "ANYCAST"
+        };
+        for words in [format!("-m addrtype --src-type {kind}"), format!("-s {}", self.multicast())] {
             self.log(Table::Filter, "smurfs", Asks::words(words.clone()), level.as_deref(), span);
             self.add(Table::Filter, "smurfs", Asks::words(words), "-j DROP", span);
         }
