@@ -344,9 +344,18 @@ impl<'a> Compiler<'_, 'a> {
             "zones, interfaces or policy are not among the files of this configuration: what it blocks is unknown"
         };
         self.reader.note(anchor, NotModelled, text);
-        for file in self.folder.files.values() {
-            if !self.seen.contains(&file.path) && matches!(file.path.rsplit('/').next(), Some("rules" | "policy" | "snat" | "masq" | "nat" | "blrules")) {
-                self.reader.note(file.whole(), NotModelled, "without zones, interfaces and policies these lines say nothing");
+        for (name, file) in self.folder.files.clone() {
+            if self.seen.contains(&file.path) || name.ends_with(".conf") || name == "params" {
+                continue;
+            }
+            let silent = name.starts_with("macro.") || name.starts_with("action.");
+            for line in 0..file.line_count() {
+                let words = file.line(line).trim();
+                if silent || words.is_empty() || words.starts_with('#') {
+                    self.reader.mark(file.line_span(line), Irrelevant);
+                } else {
+                    self.reader.mark(file.line_span(line), NotModelled);
+                }
             }
         }
         for chain in ["INPUT", "FORWARD", "OUTPUT"] {
@@ -357,6 +366,16 @@ impl<'a> Compiler<'_, 'a> {
 
     fn finish(&mut self) {
         let anchor = self.settings.anchor;
+        for (name, file) in self.folder.files.clone() {
+            if let Some(name) = name.strip_prefix("macro.") {
+                self.reader.device.names.define("macro", name, file.line_span(0));
+            }
+            // A macro or action that nothing calls.
+            let body = name.starts_with("macro.") || name.starts_with("action.");
+            if body && !self.seen.contains(&file.path) {
+                self.reader.mark(file.whole(), Irrelevant);
+            }
+        }
         if self.book.full {
             self.reader.incomplete(anchor, Unsupported, "the rules of this configuration, multiplied by its zones, are more than are read");
             self.hide(&[Table::Filter, Table::Nat], "rules beyond the bound", anchor);
@@ -426,7 +445,9 @@ impl<'a> Compiler<'_, 'a> {
         self.seen.insert(file.path.clone());
         for line in 0..file.line_count() {
             let words = file.line(line).trim();
-            if !words.is_empty() && !words.starts_with(['#', '?']) {
+            if words.is_empty() || words.starts_with(['#', '?']) {
+                self.reader.mark(file.line_span(line), Irrelevant);
+            } else {
                 self.reader.note(file.line_span(line), NotModelled, text);
             }
         }
@@ -439,6 +460,7 @@ impl<'a> Compiler<'_, 'a> {
         for line in 0..file.line_count() {
             let (span, text) = (file.line_span(line), file.line(line).trim());
             if text.is_empty() || text.starts_with('#') {
+                self.reader.mark(span, Irrelevant);
                 continue;
             }
             if matches!(text, "return 0" | "return" | "exit 0" | ":" | "true") {

@@ -95,6 +95,9 @@ fn file_items(reader: &mut Reader<'_>, file: &SourceFile, how: &mut Reading<'_>,
             continue;
         }
         if levels.last().is_some_and(|l| l.omit) {
+            if !how.silent {
+                reader.mark(span, Irrelevant);
+            }
             continue;
         }
         let mut part = raw;
@@ -128,6 +131,9 @@ fn file_items(reader: &mut Reader<'_>, file: &SourceFile, how: &mut Reading<'_>,
         }
         let full = full.split('#').next().unwrap_or("").trim_end();
         if full.trim().is_empty() {
+            if !how.silent {
+                reader.mark(span, Irrelevant);
+            }
             continue;
         }
         if !full.is_ascii() {

@@ -187,6 +187,7 @@ impl Settings {
             let span = file.line_span(line);
             let text = file.slice(span).trim();
             if text.is_empty() || text.starts_with('#') {
+                reader.mark(span, Irrelevant);
                 continue;
             }
             if let Some(rest) = text.strip_prefix('?') {
@@ -215,6 +216,7 @@ impl Settings {
                 continue;
             }
             if omit.contains(&true) {
+                reader.mark(span, Irrelevant);
                 continue;
             }
             let Some((name, value)) = text.split_once('=').filter(|(n, _)| is_name(n)) else {
@@ -278,6 +280,7 @@ pub(super) fn params(reader: &mut Reader<'_>, file: &SourceFile, variables: &mut
         let span = file.line_span(line);
         let text = file.slice(span).trim();
         if text.is_empty() || text.starts_with('#') {
+            reader.mark(span, Irrelevant);
             continue;
         }
         let mut words = text.split_ascii_whitespace();
