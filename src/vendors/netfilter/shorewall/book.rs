@@ -1,6 +1,6 @@
 //! The ruleset in the making: the chains of the four tables, in the words of iptables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::iptables::{Built, Step, TableKind, Unknown};
 use crate::model::PolicyAction;
@@ -205,6 +205,12 @@ impl Book {
         let alone = self.alone();
         for (table, kind) in TABLES {
             let mine: Vec<&Chain> = self.chains.iter().zip(&self.of).filter(|(_, t)| **t == table).map(|(c, _)| c).collect();
+            // Chains that nothing goes to are left out, unless somebody wrote a rule of them.
+            let called: HashSet<&str> = mine.iter().flat_map(|c| &c.lines).filter_map(|l| l.target.split(' ').nth(1)).collect();
+            let wanted = |c: &&Chain| {
+                kind.builtin(&c.name).is_some() || called.contains(c.name.as_str()) || c.lines.iter().any(|l| l.implied.is_none())
+            };
+            let mine: Vec<&Chain> = mine.into_iter().filter(wanted).collect();
             if mine.is_empty() {
                 continue;
             }

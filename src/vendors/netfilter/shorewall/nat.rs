@@ -114,7 +114,7 @@ impl Compiler<'_, '_> {
         });
         self.nat_used.insert(chain);
         if only {
-            self.book.translates = true;
+            self.book.forwards.push(Forward { server, port: if port.is_empty() { c.dport.clone() } else { port }, span: entry.span });
             return;
         }
         // After translation: the server's address and port, no log, no rate.

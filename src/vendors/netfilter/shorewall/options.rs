@@ -109,7 +109,9 @@ impl Compiler<'_, '_> {
         let (level, target) = (self.settings.level("SFILTER_LOG_LEVEL").map(str::to_owned), self.disposition("SFILTER_DISPOSITION"));
         let span = self.settings.span("SFILTER_DISPOSITION");
         for name in ["sfilter", "sfilter1"] {
-            self.book.chain(Table::Filter, name, span);
+            if name == "sfilter1" && !self.zones.ipsec {
+                break;
+            }
             if name == "sfilter1" {
                 self.add(Table::Filter, name, Asks::words("-m policy --pol ipsec --dir out"), "-j RETURN", span);
             }
