@@ -41,7 +41,9 @@ fn compile(program: &str, folder: &Path) -> Result<String, String> {
 
 fn anycast(line: &str) -> String {
     match line.trim().strip_prefix("echo \"").and_then(|l| l.strip_suffix("\" >&3")).filter(|l| l.contains(" $address ")) {
-        Some(rule) => rule.replace("-d $address", "-m addrtype --dst-type ANYCAST").replace("-s $address", "-m addrtype --src-type ANYCAST"),
+        Some(rule) => {
+            rule.replace("-d $address", "-m addrtype --dst-type ANYCAST").replace("-s $address", "-m addrtype --src-type ANYCAST")
+        }
         None => line.to_owned(),
     }
 }
@@ -108,6 +110,29 @@ fn the_files_of_shorewall_let_through_what_its_compiler_lets_through() {
     }
     eprintln!("compared with the real compiler: {count} configurations, {pairs} pairs of sets, {open} left open");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The intents of `tests/cross` in this format, and their wrong twins.
+#[test]
+fn intents_are_read_as_the_compiler_reads_them() {
+    if !available() {
+        eprintln!("skipped: shorewall cannot be run in a namespace of its own here");
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cross");
+    let (mut wrong, mut pairs, mut count) = (Vec::new(), 0, 0);
+    for entry in std::fs::read_dir(root).expect("the intents") {
+        let intent = entry.expect("an entry").path();
+        for folder in [intent.join("shorewall/etc"), intent.join("wrong/shorewall/etc")].iter().filter(|f| f.is_dir()) {
+            let name = intent.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (different, compared, open) = compare(&name, Some(&folder.join("shorewall")), Some(&folder.join("shorewall6")));
+            assert_eq!(open, 0, "{name}");
+            wrong.extend(different);
+            (pairs, count) = (pairs + compared, count + 1);
+        }
+    }
+    eprintln!("compared with the real compiler: {count} intents, {pairs} pairs of sets");
+    assert!(count > 0 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -245,6 +245,14 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
                 continue;
             };
             pieces[first] = Some(reading.device);
+            // What they include is of the device too.
+            let format = members[first].format;
+            for id in reading.included {
+                reports[id.0 as usize].format.get_or_insert(format);
+                if !ids.iter().flatten().any(|known| *known == id) {
+                    ids[first].push(id);
+                }
+            }
             inventory.secrets.extend(reading.secrets);
             take_lines(reading.lines, &mut reports);
             for note in reading.notes {

@@ -89,7 +89,8 @@ impl Compiler<'_, '_> {
     /// A call of an action by a policy, for packets that it is about to decide.
     pub fn policy_action(&mut self, chain: &str, text: &str, span: Span) {
         let (action, level) = split_colon(text);
-        let columns = Columns::of(&Entry { columns: vec![action.to_owned()], pairs: Vec::new(), inline: None, comment: None, format: 2, span });
+        let columns =
+            Columns::of(&Entry { columns: vec![action.to_owned()], pairs: Vec::new(), inline: None, comment: None, format: 2, span });
         let entry = Entry { columns: vec![action.to_owned()], pairs: Vec::new(), inline: None, comment: None, format: 2, span };
         let columns = match level.filter(|l| !l.eq_ignore_ascii_case("none") && !l.is_empty()) {
             Some(level) => Columns { action: format!("{action}:{level}"), ..columns },
@@ -107,7 +108,13 @@ impl Compiler<'_, '_> {
         self.rule(&entry, &columns, &place);
     }
 
-    pub fn call_action(&mut self, entry: &Entry, (name, param, level): (&str, Option<&str>, Option<&str>), columns: &Columns, place: &Place) {
+    pub fn call_action(
+        &mut self,
+        entry: &Entry,
+        (name, param, level): (&str, Option<&str>, Option<&str>),
+        columns: &Columns,
+        place: &Place,
+    ) {
         if let Some(file) = self.folder.get(&format!("action.{name}")) {
             let path = file.path.clone();
             self.reader.device.names.used("action", name, entry.span);
@@ -129,10 +136,18 @@ impl Compiler<'_, '_> {
     }
 
     /// The body of the user's own action.
-    fn own_action(&mut self, entry: &Entry, (name, param, level): (&str, Option<&str>, Option<&str>), columns: &Columns, place: &Place, path: &str) {
+    fn own_action(
+        &mut self,
+        entry: &Entry,
+        (name, param, level): (&str, Option<&str>, Option<&str>),
+        columns: &Columns,
+        place: &Place,
+        path: &str,
+    ) {
         let options = self.actions.get(name).cloned().unwrap_or_default();
         let Some(file) = self.folder.get(&format!("action.{name}")).filter(|f| f.path == path) else { return };
-        let given: Vec<String> = param.map(|p| p.split(',').map(|v| if v == "-" { String::new() } else { v.to_owned() }).collect()).unwrap_or_default();
+        let given: Vec<String> =
+            param.map(|p| p.split(',').map(|v| if v == "-" { String::new() } else { v.to_owned() }).collect()).unwrap_or_default();
         let mut columns = columns.clone();
         if let Some(proto) = options.iter().find_map(|o| o.strip_prefix("proto=")).filter(|_| columns.proto == "-") {
             columns.proto = proto.to_owned();
@@ -201,7 +216,14 @@ impl Compiler<'_, '_> {
         });
     }
 
-    fn action_chain(&mut self, file: &crate::source::SourceFile, given: Vec<String>, level: Option<&str>, chain: &str, way: &super::rules::Way) {
+    fn action_chain(
+        &mut self,
+        file: &crate::source::SourceFile,
+        given: Vec<String>,
+        level: Option<&str>,
+        chain: &str,
+        way: &super::rules::Way,
+    ) {
         // The file lives as long as the reader: it is one of its own.
         let Some(file) = self.folder.files.values().find(|f| f.path == file.path).copied() else { return };
         for item in self.items_of(file, 2, Arguments { list: given, action: true }) {
@@ -227,7 +249,9 @@ impl Compiler<'_, '_> {
                 zones: Some((way.from.clone(), way.to.clone())),
                 wild: true,
                 before: Asks::default(),
-                after: Asks::words(body.inline.clone().filter(|i| !i.contains(['"', '\'', '`', '\\'])).unwrap_or_default().trim_start_matches('+').trim()),
+                after: Asks::words(
+                    body.inline.clone().filter(|i| !i.contains(['"', '\'', '`', '\\'])).unwrap_or_default().trim_start_matches('+').trim(),
+                ),
                 parameter: String::new(),
                 action: true,
             };
@@ -240,10 +264,18 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn shipped_action(&mut self, entry: &Entry, (name, param, level): (&str, Option<&str>, Option<&str>), columns: &Columns, place: &Place) {
+    fn shipped_action(
+        &mut self,
+        entry: &Entry,
+        (name, param, level): (&str, Option<&str>, Option<&str>),
+        columns: &Columns,
+        place: &Place,
+    ) {
         let default = SHIPPED.iter().find(|(n, _)| *n == name).map_or("", |(_, d)| *d);
         let given: Vec<&str> = param.map(|p| p.split(',').collect()).unwrap_or_default();
-        let argument = |i: usize, default: &'static str| given.get(i).copied().filter(|a| !a.is_empty() && *a != "-" && *a != "audit").unwrap_or(default).to_owned();
+        let argument = |i: usize, default: &'static str| {
+            given.get(i).copied().filter(|a| !a.is_empty() && *a != "-" && *a != "audit").unwrap_or(default).to_owned()
+        };
         let v6 = self.family == Family::V6;
         let verdict = argument(0, default);
         let simple = |c: &mut Self, asks: &[(&str, &str)]| c.shipped_rule(entry, columns, place, asks, &verdict, level, None);
@@ -308,13 +340,21 @@ impl Compiler<'_, '_> {
             }
             "Drop" | "Reject" => self.old_default(entry, name, columns, place, level),
             "BLACKLIST" => {
-                self.reader.note(entry.span, NotModelled, "which addresses are on the dynamic blacklist is known only while the firewall runs");
+                self.reader.note(
+                    entry.span,
+                    NotModelled,
+                    "which addresses are on the dynamic blacklist is known only while the firewall runs",
+                );
                 let verdict = argument(1, "DROP");
                 self.shipped_rule(entry, columns, place, &[("", "")], &verdict, level, None);
             }
             // What these do depends on packets that came before, or on what another program has written.
             _ => {
-                self.reader.note(entry.span, NotModelled, format!("the action {name} depends on what was seen before: it may or may not decide"));
+                self.reader.note(
+                    entry.span,
+                    NotModelled,
+                    format!("the action {name} depends on what was seen before: it may or may not decide"),
+                );
                 let what = format!("{name}({})", param.unwrap_or("")).replace(UNKNOWN, "?");
                 self.shipped_rule(entry, columns, place, &[("", "")], "", level, Some(&what));
             }
@@ -328,7 +368,12 @@ impl Compiler<'_, '_> {
         self.shipped_action(entry, ("AllowICMPs", None, None), columns, place);
         self.shipped_action(entry, ("dropInvalid", None, None), columns, place);
         let smb = if name == "Drop" { "DROP" } else { "REJECT" };
-        let rows = [("17", "-m multiport --dports 135,445"), ("17", "--dport 137:139"), ("17", "--sport 137 --dport 1024:65535"), ("6", "-m multiport --dports 135,139,445")];
+        let rows = [
+            ("17", "-m multiport --dports 135,445"),
+            ("17", "--dport 137:139"),
+            ("17", "--sport 137 --dport 1024:65535"),
+            ("6", "-m multiport --dports 135,139,445"),
+        ];
         self.shipped_rule(entry, columns, place, &rows, smb, level, None);
         self.shipped_rule(entry, columns, place, &[("17", "--dport 1900"), ("6", "! --syn"), ("17", "--sport 53")], "DROP", None, None);
     }
@@ -350,7 +395,10 @@ impl Compiler<'_, '_> {
             let mut place = place.clone();
             if !proto.is_empty() && columns.proto == "-" {
                 columns.proto = (*proto).to_owned();
-            } else if !proto.is_empty() && crate::net::protocol_number(columns.proto.split(':').next().unwrap_or("")).map(|n| n.to_string()).as_deref() != Some(*proto) {
+            } else if !proto.is_empty()
+                && crate::net::protocol_number(columns.proto.split(':').next().unwrap_or("")).map(|n| n.to_string()).as_deref()
+                    != Some(*proto)
+            {
                 // Packets of another protocol.
                 continue;
             }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::iptables::{Built, Step, TableKind, Unknown};
 use crate::model::PolicyAction;
+use crate::net::Ranges;
 use crate::source::Span;
 
 /// A table.
@@ -80,11 +81,22 @@ pub(super) struct Forward {
 impl Forward {
     /// Whether packets that the one translates may look like those of the other.
     fn meets(&self, other: &Forward) -> bool {
-        let plain = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit());
         let range = |s: &str| s.contains(['-', ',', '&', '%']);
         let servers = self.server == other.server || range(&self.server) || range(&other.server);
-        servers && (self.port == other.port || !plain(&self.port) || !plain(&other.port))
+        // Ports that are not numbers may be any.
+        let ports = ports(&self.port).zip(ports(&other.port));
+        servers && ports.is_none_or(|(a, b)| a.overlaps(&b))
     }
+}
+
+/// Ports of a list of numbers and ranges.
+fn ports(text: &str) -> Option<Ranges> {
+    let mut out = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once([':', '-']).unwrap_or((part, part));
+        out.push((first.parse::<u16>().ok()?.into(), last.parse::<u16>().ok()?.into()));
+    }
+    out.iter().all(|(lo, hi): &(u128, u128)| lo <= hi).then(|| Ranges::from_intervals(out))
 }
 
 /// A chain.
@@ -114,7 +126,17 @@ pub(super) struct Book {
 
 impl Book {
     pub fn new(most: usize) -> Book {
-        Book { chains: Vec::new(), index: HashMap::new(), of: Vec::new(), count: 0, most, full: false, sequence: 0, forwards: Vec::new(), translates: false }
+        Book {
+            chains: Vec::new(),
+            index: HashMap::new(),
+            of: Vec::new(),
+            count: 0,
+            most,
+            full: false,
+            sequence: 0,
+            forwards: Vec::new(),
+            translates: false,
+        }
     }
 
     pub fn has(&self, table: Table, name: &str) -> bool {
@@ -195,7 +217,8 @@ impl Book {
             by_server.entry(&f.server).or_default().push(f);
         }
         let ranges = self.forwards.iter().any(|f| f.server.contains(['-', ',', '&', '%']));
-        let crowded = |f: &Forward| by_server.get(f.server.as_str()).is_none_or(|l| l.len() > 64 || l.iter().any(|o| o.span != f.span && o.meets(f)));
+        let crowded =
+            |f: &Forward| by_server.get(f.server.as_str()).is_none_or(|l| l.len() > 64 || l.iter().any(|o| o.span != f.span && o.meets(f)));
         self.forwards.iter().map(|f| !self.translates && !ranges && !crowded(f)).collect()
     }
 

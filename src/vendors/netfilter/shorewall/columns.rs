@@ -118,7 +118,9 @@ impl Compiler<'_, '_> {
                 continue;
             }
             // A hyphen is written for a colon in ranges; names with one are left.
-            let ports = ports.split(',').map(|p| if p.bytes().all(|b| b.is_ascii_digit() || b == b'-') { p.replace('-', ":") } else { p.to_owned() });
+            let ports = ports
+                .split(',')
+                .map(|p| if p.bytes().all(|b| b.is_ascii_digit() || b == b'-') { p.replace('-', ":") } else { p.to_owned() });
             let ports: Vec<String> = ports.collect();
             if multi {
                 let option = if both { "ports".to_owned() } else { format!("{option}s") };
@@ -245,7 +247,9 @@ impl Compiler<'_, '_> {
         if self.family == Family::V4 {
             let addresses = |t: &str| {
                 let t = t.trim_start_matches('!');
-                t.starts_with(['+', '&', '~', '%', '^', UNKNOWN]) || t.split(['.', '/']).next().is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())) || t.matches('.').count() >= 2
+                t.starts_with(['+', '&', '~', '%', '^', UNKNOWN])
+                    || t.split(['.', '/']).next().is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+                    || t.matches('.').count() >= 2
             };
             // A MAC address is written with hyphens, so a colon ends an interface.
             return match text.split_once(':') {

@@ -106,11 +106,11 @@ pub(super) struct Compiler<'r, 'a> {
     pub implied: Option<&'static str>,
 }
 
-/// Compiles the files of one family.
-pub(super) fn compile<'a>(reader: &mut Reader<'a>, family: Family, folder: Folder<'a>) {
-    let Some(first) = folder.files.values().next() else { return };
+/// Compiles the files of one family. What switches the other one off (`DISABLE_IPV6`), if it is.
+pub(super) fn compile<'a>(reader: &mut Reader<'a>, family: Family, folder: Folder<'a>) -> Option<Span> {
+    let first = folder.files.values().next()?;
     let anchor = first.line_span(0);
-    let most = reader.limits.expanded_rules / 4;
+    let most = reader.limits.expanded_rules / 10;
     let mut c = Compiler {
         reader,
         family,
@@ -138,6 +138,25 @@ pub(super) fn compile<'a>(reader: &mut Reader<'a>, family: Family, folder: Folde
         implied: None,
     };
     c.run();
+    (family == Family::V4 && c.settings.is_yes("DISABLE_IPV6")).then(|| c.settings.span("DISABLE_IPV6"))
+}
+
+/// `DISABLE_IPV6=Yes`: IPv6 passes on the loopback interface alone (`disable_ipv6` of `lib.runtime`).
+pub(super) fn without_six(reader: &mut Reader<'_>, span: Span) {
+    let mut book = Book::new(16);
+    for chain in ["INPUT", "FORWARD", "OUTPUT"] {
+        book.policy(Table::Filter, chain, PolicyAction::Drop, span);
+    }
+    for (chain, words) in [("INPUT", "-i lo"), ("OUTPUT", "-o lo")] {
+        let implied = Some("rule of a firewall without IPv6");
+        let asks = Asks::words(words);
+        book.push(
+            Table::Filter,
+            chain,
+            Line { asks, target: "-j ACCEPT".into(), span, implied, unknown_action: None, comment: None, forward: None },
+        );
+    }
+    restore(reader, Family::V6, &book.steps());
 }
 
 impl<'a> Compiler<'_, 'a> {
@@ -232,7 +251,8 @@ impl<'a> Compiler<'_, 'a> {
     /// Whether a text is an address, network, range, set or MAC address of this family.
     pub fn is_net(&self, text: &str) -> bool {
         let of = |t: &str| parse_cidr(t).is_some_and(|(f, ..)| f == self.family);
-        let range = || text.split_once('-').is_some_and(|(a, b)| [a, b].iter().all(|t| parse_addr(t).is_some_and(|(f, _)| f == self.family)));
+        let range =
+            || text.split_once('-').is_some_and(|(a, b)| [a, b].iter().all(|t| parse_addr(t).is_some_and(|(f, _)| f == self.family)));
         text.starts_with(['+', '~', '&', '%', '^']) || of(text) || range()
     }
 
@@ -243,7 +263,15 @@ impl<'a> Compiler<'_, 'a> {
     }
 
     pub fn line(&self, asks: Asks, target: &str, span: Span) -> Line {
-        Line { asks, target: target.to_owned(), span, implied: self.implied, unknown_action: None, comment: self.comment.clone(), forward: None }
+        Line {
+            asks,
+            target: target.to_owned(),
+            span,
+            implied: self.implied,
+            unknown_action: None,
+            comment: self.comment.clone(),
+            forward: None,
+        }
     }
 
     /// A rule whose effect is not known.
@@ -327,7 +355,11 @@ impl<'a> Compiler<'_, 'a> {
     }
 
     pub fn state(states: &str) -> Asks {
-        if states == "ALL" || states.is_empty() || states == "-" { Asks::default() } else { Asks::words(format!("-m conntrack --ctstate {states}")) }
+        if states == "ALL" || states.is_empty() || states == "-" {
+            Asks::default()
+        } else {
+            Asks::words(format!("-m conntrack --ctstate {states}"))
+        }
     }
 
     /// Something that Shorewall refuses. What it was about is not known then.
@@ -392,16 +424,36 @@ impl<'a> Compiler<'_, 'a> {
                 _ => &["PREROUTING", "OUTPUT"],
             };
             for chain in chains {
-                let line = Line { asks: Asks::default(), target: String::new(), span, implied: Some("rules that are not known"), unknown_action: Some(what.to_owned()), comment: None, forward: None };
+                let line = Line {
+                    asks: Asks::default(),
+                    target: String::new(),
+                    span,
+                    implied: Some("rules that are not known"),
+                    unknown_action: Some(what.to_owned()),
+                    comment: None,
+                    forward: None,
+                };
                 self.book.insert(table, chain, 0, line);
             }
         }
         if !self.settings.get("STARTUP_ENABLED").eq_ignore_ascii_case("yes") {
             let span = self.settings.span("STARTUP_ENABLED");
-            self.reader.note(span, NotModelled, "Shorewall does not start with this setting: unless something else starts it, nothing is filtered");
+            self.reader.note(
+                span,
+                NotModelled,
+                "Shorewall does not start with this setting: unless something else starts it, nothing is filtered",
+            );
             for chain in ["INPUT", "FORWARD", "OUTPUT"] {
                 let asks = Asks::unknown("Shorewall is not started (STARTUP_ENABLED)");
-                let line = Line { asks, target: "-j ACCEPT".into(), span, implied: Some("doubt whether Shorewall is started"), unknown_action: None, comment: None, forward: None };
+                let line = Line {
+                    asks,
+                    target: "-j ACCEPT".into(),
+                    span,
+                    implied: Some("doubt whether Shorewall is started"),
+                    unknown_action: None,
+                    comment: None,
+                    forward: None,
+                };
                 self.book.insert(Table::Filter, chain, 0, line);
             }
         }
@@ -409,7 +461,7 @@ impl<'a> Compiler<'_, 'a> {
     }
 
     fn load(&mut self) {
-        let most = self.reader.limits.expanded_rules / 4;
+        let most = self.reader.limits.expanded_rules / 10;
         let book = std::mem::replace(&mut self.book, Book::new(most));
         let steps = book.steps();
         restore(self.reader, self.family, &steps);
@@ -419,16 +471,20 @@ impl<'a> Compiler<'_, 'a> {
     fn other_files(&mut self) {
         for (name, file) in self.folder.files.clone() {
             match name.as_str() {
-                "accounting" | "routes" | "tcdevices" | "tcclasses" | "tcfilters" | "tcinterfaces" | "tcpri" | "secmarks" | "ecn" | "tos" | "arprules"
-                | "proxyarp" | "proxyndp" | "vardir" | "capabilities" | "stoppedrules" | "routestopped" | "lib.private" | "modules" | "helpers"
-                | "Makefile" | "scfilter" | "savesets" | "findgw" | "isusable" | "stop" | "stopped" | "clear" | "tcclear" | "tcstart" => {
+                "accounting" | "routes" | "tcdevices" | "tcclasses" | "tcfilters" | "tcinterfaces" | "tcpri" | "secmarks" | "ecn"
+                | "tos" | "arprules" | "proxyarp" | "proxyndp" | "vardir" | "capabilities" | "stoppedrules" | "routestopped"
+                | "lib.private" | "modules" | "helpers" | "Makefile" | "scfilter" | "savesets" | "findgw" | "isusable" | "stop"
+                | "stopped" | "clear" | "tcclear" | "tcstart" => {
                     self.irrelevant(file);
                 }
                 "rtrules" | "route_rules" | "providers" => self.irrelevant(file),
-                "init" | "initdone" | "start" | "started" | "refresh" | "refreshed" | "restored" | "compile" | "postcompile" | "enabled" | "disabled" => {
+                "init" | "initdone" | "start" | "started" | "refresh" | "refreshed" | "restored" | "compile" | "postcompile"
+                | "enabled" | "disabled" => {
                     self.extension(file);
                 }
-                "blacklist" => self.not_read(file, "Shorewall 5 no longer reads the file blacklist (`shorewall update` makes blrules of it)"),
+                "blacklist" => {
+                    self.not_read(file, "Shorewall 5 no longer reads the file blacklist (`shorewall update` makes blrules of it)")
+                }
                 "notrack" => self.not_read(file, "Shorewall 5 no longer reads the file notrack (`shorewall update` makes conntrack of it)"),
                 "tcrules" => self.not_read(file, "Shorewall 5 no longer reads the file tcrules (`shorewall update` makes mangle of it)"),
                 _ => {}
@@ -467,6 +523,7 @@ impl<'a> Compiler<'_, 'a> {
                 self.reader.mark(span, Irrelevant);
                 continue;
             }
+            settings::hide(self.reader, file, span, text.split_once(char::is_whitespace).map_or("", |(_, rest)| rest));
             self.reader.note(span, NotModelled, "a script that Shorewall runs is not followed");
             let rules = ["iptables", "ip6tables", "nft ", "add_rule", "insert_rule", "Shorewall::", "ipset"];
             if adds.is_none() && rules.iter().any(|r| text.contains(r)) {

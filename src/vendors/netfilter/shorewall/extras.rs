@@ -56,7 +56,11 @@ impl Compiler<'_, '_> {
             asks.add(&self.opaque(e, "switch", &switch));
             if let Some(inline) = e.inline.as_ref().filter(|i| !i.is_empty()) {
                 let plain = !inline.contains(['"', '\'', '`', '\\']) && !inline.contains("-j ");
-                asks.add(&if plain { Asks::words(inline.trim_start_matches('+').trim()) } else { Asks::unknown(format!("words of iptables: {inline}")) });
+                asks.add(&if plain {
+                    Asks::words(inline.trim_start_matches('+').trim())
+                } else {
+                    Asks::unknown(format!("words of iptables: {inline}"))
+                });
             }
             if e.format > 2 {
                 for (letter, chain, side) in [("P", "PREROUTING", Side::Prerouting), ("O", "OUTPUT", Side::Output)] {
@@ -214,7 +218,8 @@ impl Compiler<'_, '_> {
         }
         if self.settings.is_yes("FORWARD_CLEAR_MARK") {
             let bits = self.settings.bits("PROVIDER_BITS", 8);
-            let mask = 1u32.checked_shl(bits).map_or(u32::MAX, |m| m - 1).checked_shl(self.settings.bits("PROVIDER_OFFSET", 0)).unwrap_or(0);
+            let mask =
+                1u32.checked_shl(bits).map_or(u32::MAX, |m| m - 1).checked_shl(self.settings.bits("PROVIDER_OFFSET", 0)).unwrap_or(0);
             self.implied("marks of routing are forgotten", |c| {
                 c.add(Table::Mangle, "FORWARD", Asks::default(), &format!("-j MARK --set-mark 0/{mask:#x}"), span);
             });
@@ -226,10 +231,13 @@ impl Compiler<'_, '_> {
                 Item::Hidden(what, span) => self.hide(&[Table::Mangle], what, span),
             }
         }
-        let marks: [(&str, &str); 5] = [("tcpre", "PREROUTING"), ("tcin", "INPUT"), ("tcfor", "FORWARD"), ("tcout", "OUTPUT"), ("tcpost", "POSTROUTING")];
+        let marks: [(&str, &str); 5] =
+            [("tcpre", "PREROUTING"), ("tcin", "INPUT"), ("tcfor", "FORWARD"), ("tcout", "OUTPUT"), ("tcpost", "POSTROUTING")];
         for (chain, base) in marks {
             if !self.book.is_empty(Table::Mangle, chain) {
-                self.implied("jump to rules of the file mangle", |c| c.add(Table::Mangle, base, Asks::default(), &format!("-j {chain}"), span));
+                self.implied("jump to rules of the file mangle", |c| {
+                    c.add(Table::Mangle, base, Asks::default(), &format!("-j {chain}"), span)
+                });
             }
         }
     }
@@ -237,7 +245,9 @@ impl Compiler<'_, '_> {
     fn mangle(&mut self, e: &Entry) {
         let text = e.column(&["mark", "action"], 0).to_owned();
         let (action, place) = match text.rsplit_once(':') {
-            Some((action, place @ ("P" | "I" | "F" | "O" | "T" | "R" | "NP" | "NI" | "NO" | "NT"))) => (action.to_owned(), place.to_owned()),
+            Some((action, place @ ("P" | "I" | "F" | "O" | "T" | "R" | "NP" | "NI" | "NO" | "NT"))) => {
+                (action.to_owned(), place.to_owned())
+            }
             _ => (text.clone(), String::new()),
         };
         let (name, inner) = action.split_once('(').map_or((action.as_str(), ""), |(n, r)| (n, r.trim_end_matches(')')));
@@ -270,7 +280,8 @@ impl Compiler<'_, '_> {
             "DROP" => ("-j DROP".to_owned(), None),
             "CONTINUE" => ("-j RETURN".to_owned(), None),
             // Changes of packets and of how they are sent, which decide about none.
-            "CLASSIFY" | "CHECKSUM" | "COMMENT" | "DSCP" | "TOS" | "TTL" | "HL" | "IMQ" | "IPMARK" | "ECN" | "TCPMSS" | "ADD" | "DEL" | "-" => {
+            "CLASSIFY" | "CHECKSUM" | "COMMENT" | "DSCP" | "TOS" | "TTL" | "HL" | "IMQ" | "IPMARK" | "ECN" | "TCPMSS" | "ADD" | "DEL"
+            | "-" => {
                 return self.reader.mark(e.span, Irrelevant);
             }
             other => {
@@ -283,7 +294,8 @@ impl Compiler<'_, '_> {
         }
         let strip = |text: &str| {
             let rest = text.strip_prefix(firewall.as_str()).map(|r| r.trim_start_matches(':'));
-            rest.filter(|_| text == firewall || text.starts_with(&format!("{firewall}:"))).map_or(text.to_owned(), |r| if r.is_empty() { "-".into() } else { r.to_owned() })
+            rest.filter(|_| text == firewall || text.starts_with(&format!("{firewall}:")))
+                .map_or(text.to_owned(), |r| if r.is_empty() { "-".into() } else { r.to_owned() })
         };
         let (source, dest) = (strip(&source), strip(&dest));
         let shift = usize::from(self.family == Family::V6);
@@ -292,7 +304,15 @@ impl Compiler<'_, '_> {
             let mut asks = self.protocol(e, &proto, &dport, &sport);
             asks.add(&self.user(e.column(&["user"], 6)));
             asks.add(&self.mark(e.column(&["test"], 7)));
-            let quiet = [("length", 8), ("tos", 9), ("connbytes", 10), ("helper", 11), ("probability", 12 + shift), ("dscp", 13 + shift), ("switch", 16 + shift)];
+            let quiet = [
+                ("length", 8),
+                ("tos", 9),
+                ("connbytes", 10),
+                ("helper", 11),
+                ("probability", 12 + shift),
+                ("dscp", 13 + shift),
+                ("switch", 16 + shift),
+            ];
             for (name, place) in quiet {
                 let text = column(&[name], place);
                 asks.add(&self.opaque(e, name, &text));

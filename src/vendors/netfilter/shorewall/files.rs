@@ -7,12 +7,71 @@ use crate::vendors::{Confidence, Detection};
 
 /// Files that Shorewall reads from a folder of its own, by name.
 const NAMES: &[&str] = &[
-    "accounting", "actions", "arprules", "blacklist", "blrules", "clear", "compile", "conntrack", "disabled", "ecn", "enabled", "findgw", "hosts",
-    "init", "initdone", "interfaces", "isusable", "lib.private", "maclist", "mangle", "masq", "nat", "netmap", "notrack", "params", "policy",
-    "postcompile", "providers", "proxyarp", "proxyndp", "refresh", "refreshed", "restored", "route_rules", "routes", "routestopped", "rtrules",
-    "rules", "savesets", "scfilter", "secmarks", "shorewall.conf", "shorewall6.conf", "snat", "start", "started", "stop", "stopped",
-    "stoppedrules", "tcclasses", "tcclear", "tcdevices", "tcfilters", "tcinterfaces", "tcpri", "tcrules", "tcstart", "tos", "tunnels", "vardir",
-    "zones", "capabilities", "helpers", "modules", "Makefile",
+    "accounting",
+    "actions",
+    "arprules",
+    "blacklist",
+    "blrules",
+    "clear",
+    "compile",
+    "conntrack",
+    "disabled",
+    "ecn",
+    "enabled",
+    "findgw",
+    "hosts",
+    "init",
+    "initdone",
+    "interfaces",
+    "isusable",
+    "lib.private",
+    "maclist",
+    "mangle",
+    "masq",
+    "nat",
+    "netmap",
+    "notrack",
+    "params",
+    "policy",
+    "postcompile",
+    "providers",
+    "proxyarp",
+    "proxyndp",
+    "refresh",
+    "refreshed",
+    "restored",
+    "route_rules",
+    "routes",
+    "routestopped",
+    "rtrules",
+    "rules",
+    "savesets",
+    "scfilter",
+    "secmarks",
+    "shorewall.conf",
+    "shorewall6.conf",
+    "snat",
+    "start",
+    "started",
+    "stop",
+    "stopped",
+    "stoppedrules",
+    "tcclasses",
+    "tcclear",
+    "tcdevices",
+    "tcfilters",
+    "tcinterfaces",
+    "tcpri",
+    "tcrules",
+    "tcstart",
+    "tos",
+    "tunnels",
+    "vardir",
+    "zones",
+    "capabilities",
+    "helpers",
+    "modules",
+    "Makefile",
 ];
 
 /// How much of a file is looked at.
@@ -47,7 +106,9 @@ pub(super) fn is_six(path: &str, files: &BTreeMap<String, &SourceFile>) -> bool 
 /// What there is at most one of in a device.
 pub fn evidence(file: &SourceFile) -> Option<&'static str> {
     let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
-    let six = name == "shorewall6.conf" || folder.rsplit('/').next().is_some_and(|f| f.contains("shorewall6")) || head(file).lines().take(4).any(|l| l.contains("horewall6"));
+    let six = name == "shorewall6.conf"
+        || folder.rsplit('/').next().is_some_and(|f| f.contains("shorewall6"))
+        || head(file).lines().take(4).any(|l| l.contains("horewall6"));
     Some(match (name, six) {
         ("zones", false) => "shorewall/zones",
         ("policy", false) => "shorewall/policy",
@@ -99,29 +160,62 @@ pub(super) fn detect(file: &SourceFile) -> Option<Detection> {
 fn shape(name: &str, line: &str) -> bool {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let word = |i: usize| words.get(i).copied().unwrap_or("");
-    let is_zone = |t: &str| t.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$') && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_$,!:+-{}".contains(&b));
+    let is_zone = |t: &str| {
+        t.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
+            && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_$,!:+-{}".contains(&b))
+    };
     let policies = ["ACCEPT", "DROP", "REJECT", "CONTINUE", "QUEUE", "NFQUEUE", "NONE", "BLACKLIST"];
     let verb = |t: &str| {
         let t = t.split([':', '(', '/']).next().unwrap_or("");
-        policies.contains(&t.trim_end_matches(['!', '+'])) || ["DNAT", "DNAT-", "REDIRECT", "REDIRECT-", "NONAT", "LOG", "COUNT", "WHITELIST"].contains(&t)
+        policies.contains(&t.trim_end_matches(['!', '+']))
+            || ["DNAT", "DNAT-", "REDIRECT", "REDIRECT-", "NONAT", "LOG", "COUNT", "WHITELIST"].contains(&t)
     };
-    let called = |t: &str| t.split_once(['(', '/']).is_some_and(|(n, r)| n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && verb(r));
+    let called = |t: &str| {
+        t.split_once(['(', '/'])
+            .is_some_and(|(n, r)| n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && verb(r.trim_end_matches(')')))
+    };
     match name {
-        "zones" => matches!(word(1), "firewall" | "ipv4" | "ipv6" | "ip" | "ipsec" | "ipsec4" | "ipsec6" | "bport" | "vserver" | "loopback") && words.len() <= 5,
+        "zones" => {
+            matches!(word(1), "firewall" | "ipv4" | "ipv6" | "ip" | "ipsec" | "ipsec4" | "ipsec6" | "bport" | "vserver" | "loopback")
+                && words.len() <= 5
+        }
         "policy" => is_zone(word(0)) && is_zone(word(1)) && verb(word(2)),
         "rules" | "blrules" => (verb(word(0)) || called(word(0))) && words.len() >= 3 && !word(1).starts_with('-'),
-        name if name.starts_with("macro.") || name.starts_with("action.") => verb(word(0)) || called(word(0)) || word(0).starts_with("PARAM") || word(0) == "DEFAULTS",
+        name if name.starts_with("macro.") || name.starts_with("action.") => {
+            verb(word(0)) || called(word(0)) || word(0).starts_with("PARAM") || word(0) == "DEFAULTS"
+        }
         "interfaces" => {
-            let keywords = ["auto", "iface", "source", "source-directory", "allow-hotplug", "mapping", "address", "netmask", "gateway", "up", "down", "pre-up", "post-up"];
-            (is_zone(word(0)) || word(0) == "-") && !keywords.contains(&word(0)) && (2..=4).contains(&words.len()) && word(1).starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
+            let keywords = [
+                "auto",
+                "iface",
+                "source",
+                "source-directory",
+                "allow-hotplug",
+                "mapping",
+                "address",
+                "netmask",
+                "gateway",
+                "up",
+                "down",
+                "pre-up",
+                "post-up",
+            ];
+            (is_zone(word(0)) || word(0) == "-")
+                && !keywords.contains(&word(0))
+                && (2..=4).contains(&words.len())
+                && word(1).starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
         }
         "hosts" => is_zone(word(0)) && word(1).contains(':') && word(1).starts_with(|c: char| c.is_ascii_alphabetic() || c == '$'),
         "snat" => ["MASQUERADE", "SNAT(", "SNAT+(", "CONTINUE", "MASQUERADE+"].iter().any(|a| word(0).starts_with(a)),
         "masq" => words.len() >= 2 && word(0).starts_with(|c: char| c.is_ascii_alphabetic() || "+$".contains(c)) && !line.contains('='),
         "stoppedrules" => verb(word(0)) || word(0) == "NOTRACK",
-        "tunnels" => ["ipsec", "openvpn", "gre", "ipip", "6to4", "6in4", "pptp", "generic", "tinc", "l2tp"].iter().any(|k| word(0).starts_with(k)),
+        "tunnels" => {
+            ["ipsec", "openvpn", "gre", "ipip", "6to4", "6in4", "pptp", "generic", "tinc", "l2tp"].iter().any(|k| word(0).starts_with(k))
+        }
         "conntrack" => word(0).starts_with("CT:") || word(0).starts_with("NOTRACK"),
-        "mangle" => ["MARK(", "CONNMARK(", "CLASSIFY(", "TOS(", "DSCP(", "TTL(", "RESTORE(", "SAVE("].iter().any(|a| word(0).starts_with(a)),
+        "mangle" => {
+            ["MARK(", "CONNMARK(", "CLASSIFY(", "TOS(", "DSCP(", "TTL(", "RESTORE(", "SAVE("].iter().any(|a| word(0).starts_with(a))
+        }
         _ => false,
     }
 }

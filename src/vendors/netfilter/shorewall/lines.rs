@@ -55,8 +55,7 @@ pub(super) struct Reading<'v> {
     pub silent: bool,
 }
 
-const DIRECTIVES: [&str; 12] =
-    ["IF", "ELSIF", "ELSE", "ENDIF", "SET", "RESET", "FORMAT", "COMMENT", "ERROR", "WARNING", "INFO", "REQUIRE"];
+const DIRECTIVES: [&str; 12] = ["IF", "ELSIF", "ELSE", "ENDIF", "SET", "RESET", "FORMAT", "COMMENT", "ERROR", "WARNING", "INFO", "REQUIRE"];
 
 /// A level of `?IF`.
 #[derive(Clone, Copy)]
@@ -121,10 +120,19 @@ fn file_items(reader: &mut Reader<'_>, file: &SourceFile, how: &mut Reading<'_>,
                 let next = file.line_span(line);
                 line += 1;
                 to = to.to(next);
+                super::settings::hide(reader, file, next, file.slice(next).trim());
                 let word = file.slice(next).trim().trim_start_matches('?').to_ascii_uppercase();
                 if word == "END" || word.starts_with("END ") || word.starts_with("END;") {
                     break;
                 }
+            }
+            if !multi {
+                super::settings::hide(
+                    reader,
+                    file,
+                    span,
+                    full.trim_start().split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_end()),
+                );
             }
             hidden(reader, how, to, "an embedded script, which is not run here: it may add any rule", out);
             continue;
@@ -273,7 +281,11 @@ fn directive_line(
     match word {
         "IF" => {
             if levels.len() >= reader.limits.nesting {
-                return reader.incomplete(span, Unsupported, "conditions are nested too deep: what follows is read as if this one did not stand here");
+                return reader.incomplete(
+                    span,
+                    Unsupported,
+                    "conditions are nested too deep: what follows is read as if this one did not stand here",
+                );
             }
             let answer = if omit { Some(false) } else { ask(how) };
             if answer.is_none() {
@@ -362,7 +374,11 @@ fn include(
 ) {
     mark(reader, how, span);
     if depth >= reader.limits.include_depth {
-        reader.incomplete(span, Unsupported, format!("includes are nested more than {} deep: this one is not read", reader.limits.include_depth));
+        reader.incomplete(
+            span,
+            Unsupported,
+            format!("includes are nested more than {} deep: this one is not read", reader.limits.include_depth),
+        );
         out.push(Item::Hidden("an include that is not read", span));
         return;
     }

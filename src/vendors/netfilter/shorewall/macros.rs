@@ -9,12 +9,24 @@ pub(super) fn shipped(name: &str, six: bool) -> Option<&'static str> {
     own.or_else(|| MACROS.iter().find(|(n, _)| *n == name)).map(|(_, body)| *body)
 }
 
+/// The names of all macros.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    MACROS.iter().map(|(name, _)| *name)
+}
+
 /// Those of IPv6 that differ.
 const SIX: &[(&str, &str)] = &[
     ("Ping", "ipv6-icmp 128"),
     ("Trcrt", "udp 33434:33524; ipv6-icmp 128"),
-    ("mDNS", "PARAM - [ff02::fb] udp 5353; udp 32768: 5353; PARAM - [ff02::fb] 2; PARAM DEST SOURCE:[ff02::fb] udp 5353; PARAM DEST SOURCE:[ff02::fb] 2"),
-    ("mDNSbi", "PARAM - [ff02::fb] udp 5353; udp 1024: 5353; PARAM - [ff02::fb] 2; PARAM DEST SOURCE:[ff02::fb] udp 5353; PARAM DEST SOURCE udp 1024: 5353; PARAM DEST SOURCE:[ff02::fb] 2"),
+    (
+        "mDNS",
+        "PARAM - [ff02::fb] udp 5353; udp 32768: 5353; PARAM - [ff02::fb] 2; PARAM DEST SOURCE:[ff02::fb] udp 5353; PARAM DEST SOURCE:[ff02::fb] 2",
+    ),
+    (
+        "mDNSbi",
+        "PARAM - [ff02::fb] udp 5353; udp 1024: 5353; PARAM - [ff02::fb] 2; PARAM DEST SOURCE:[ff02::fb] udp 5353; PARAM DEST SOURCE udp 1024: 5353; PARAM DEST SOURCE:[ff02::fb] 2",
+    ),
 ];
 
 const MACROS: &[(&str, &str)] = &[
@@ -22,7 +34,10 @@ const MACROS: &[(&str, &str)] = &[
     ("A_AllowICMPs", "A_ACCEPT - - icmp fragmentation-needed; A_ACCEPT - - icmp time-exceeded"),
     ("A_DropDNSrep", "A_DROP - - udp - 53"),
     ("A_DropUPnP", "A_DROP - - udp 1900"),
-    ("ActiveDir", "tcp 389; udp 389; tcp 636; tcp 3268; tcp 3269; tcp 88; udp 88; tcp 445; udp 445; tcp 135; tcp 5722; udp 123; tcp 464; udp 464; udp 138; tcp 9389; tcp 2535; udp 2535; udp 137; tcp 139"),
+    (
+        "ActiveDir",
+        "tcp 389; udp 389; tcp 636; tcp 3268; tcp 3269; tcp 88; udp 88; tcp 445; udp 445; tcp 135; tcp 5722; udp 123; tcp 464; udp 464; udp 138; tcp 9389; tcp 2535; udp 2535; udp 137; tcp 139",
+    ),
     ("Amanda", "udp 10080; tcp 10080"),
     ("Apcupsd", "tcp 3551"),
     ("Auth", "tcp 113"),
@@ -65,7 +80,10 @@ const MACROS: &[(&str, &str)] = &[
     ("IPFS-gateway", "tcp 8080"),
     ("IPFS-swarm", "tcp 4001"),
     ("IPIP", "94; PARAM DEST SOURCE 94"),
-    ("IPMI", "tcp 623; udp 623; tcp 3668,3669; tcp 5120,5122,5123; tcp 5900,5901; tcp 7578; tcp 8889; HTTP; Telnet; SNMP; tcp 3520; tcp 3669; tcp 5124,5126,5127; tcp 7582; HTTPS; SSH"),
+    (
+        "IPMI",
+        "tcp 623; udp 623; tcp 3668,3669; tcp 5120,5122,5123; tcp 5900,5901; tcp 7578; tcp 8889; HTTP; Telnet; SNMP; tcp 3520; tcp 3669; tcp 5124,5126,5127; tcp 7582; HTTPS; SSH",
+    ),
     ("IPP", "tcp 631"),
     ("IPPbrd", "udp 631"),
     ("IPPserver", "PARAM SOURCE DEST tcp 631; PARAM DEST SOURCE udp 631"),
@@ -118,7 +136,10 @@ const MACROS: &[(&str, &str)] = &[
     ("RedisCluster", "tcp 16379"),
     ("RedisSecure", "tcp 6380"),
     ("RedisSentinel", "tcp 26379"),
-    ("Rfc1918", "PARAM SOURCE:10.0.0.0/8,172.16.0.0/12,192.168.0.0/16 DEST; PARAM SOURCE DEST - - - 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"),
+    (
+        "Rfc1918",
+        "PARAM SOURCE:10.0.0.0/8,172.16.0.0/12,192.168.0.0/16 DEST; PARAM SOURCE DEST - - - 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
+    ),
     ("Rsync", "tcp 873"),
     ("Rwhois", "tcp 4321"),
     ("SANE", "tcp 6566"),
@@ -162,6 +183,12 @@ const MACROS: &[(&str, &str)] = &[
     ("Whois", "tcp 43"),
     ("Xymon", "tcp 1984"),
     ("Zabbix", "tcp 10050; PARAM DEST SOURCE tcp 10051"),
-    ("mDNS", "PARAM - 224.0.0.251 udp 5353; udp 1024: 5353; PARAM - 224.0.0.251 2; PARAM DEST SOURCE:224.0.0.251 udp 5353; PARAM DEST SOURCE:224.0.0.251 2"),
-    ("mDNSbi", "PARAM - 224.0.0.251 udp 5353; udp 1024: 5353; PARAM - 224.0.0.251 2; PARAM DEST SOURCE:224.0.0.251 udp 5353; PARAM DEST SOURCE udp 1024: 5353; PARAM DEST SOURCE:224.0.0.251 2"),
+    (
+        "mDNS",
+        "PARAM - 224.0.0.251 udp 5353; udp 1024: 5353; PARAM - 224.0.0.251 2; PARAM DEST SOURCE:224.0.0.251 udp 5353; PARAM DEST SOURCE:224.0.0.251 2",
+    ),
+    (
+        "mDNSbi",
+        "PARAM - 224.0.0.251 udp 5353; udp 1024: 5353; PARAM - 224.0.0.251 2; PARAM DEST SOURCE:224.0.0.251 udp 5353; PARAM DEST SOURCE udp 1024: 5353; PARAM DEST SOURCE:224.0.0.251 2",
+    ),
 ];

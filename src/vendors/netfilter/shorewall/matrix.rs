@@ -204,7 +204,10 @@ impl Compiler<'_, '_> {
         let own = format!("{}_out", interface.name);
         let is_chain = self.book.has(Table::Filter, &target);
         let vservers = self.zones.vservers();
-        let alone = vservers.is_empty() && !self.own_chain(interface, &own) && (self.book.is_empty(Table::Filter, &own) || is_chain) && z.interfaces.len() <= 1;
+        let alone = vservers.is_empty()
+            && !self.own_chain(interface, &own)
+            && (self.book.is_empty(Table::Filter, &own) || is_chain)
+            && z.interfaces.len() <= 1;
         let next = self.without(Table::Filter, &target, &hosts.exclusions, false, hosts.span);
         let (chain, dev) = if alone {
             let lines = self.book.take(Table::Filter, &own);
@@ -291,7 +294,10 @@ impl Compiler<'_, '_> {
         let own = format!("{}_in", interface.name);
         let is_chain = self.book.has(Table::Filter, &target);
         let vservers = self.zones.vservers();
-        let alone = vservers.is_empty() && !self.own_chain(interface, &own) && !target.is_empty() && (self.book.is_empty(Table::Filter, &own) || is_chain);
+        let alone = vservers.is_empty()
+            && !self.own_chain(interface, &own)
+            && !target.is_empty()
+            && (self.book.is_empty(Table::Filter, &own) || is_chain);
         let policy = self.ipsec(z, hosts, 1);
         let source = self.net(true, net);
         let (chain, dev) = if alone {
@@ -415,13 +421,16 @@ impl Compiler<'_, '_> {
                 loopback = true;
                 self.add(Table::Filter, "INPUT", device("-i"), "-j ACCEPT", anchor);
             }
-            let (fwd, input, out) = (format!("{}_fwd", interface.name), format!("{}_in", interface.name), format!("{}_out", interface.name));
+            let (fwd, input, out) =
+                (format!("{}_fwd", interface.name), format!("{}_in", interface.name), format!("{}_out", interface.name));
             if !interface.port && interface.nets == 0 && interface.has("bridge") {
                 let asks = self.dev("-i", &interface.name).and(&self.dev("-o", &interface.name));
                 self.add(Table::Filter, "FORWARD", asks, "-j ACCEPT", interface.span);
             }
             if interface.port && interface.nets == 0 {
-                let asks = self.dev("-i", &interface.name).and(&Asks::words(format!("-m physdev --physdev-is-bridged --physdev-out {}", interface.physical)));
+                let asks = self
+                    .dev("-i", &interface.name)
+                    .and(&Asks::words(format!("-m physdev --physdev-is-bridged --physdev-out {}", interface.physical)));
                 self.add(Table::Filter, &format!("{}_fwd", interface.bridge), asks, "-j ACCEPT", interface.span);
             }
             let is_lo = interface.has("loopback") && interface.zones.is_empty();
@@ -491,7 +500,8 @@ impl Compiler<'_, '_> {
         for vserver in vservers {
             let dnat = format!("{vserver}_dnat");
             if !self.book.is_empty(Table::Nat, &dnat) {
-                let hosts: BTreeSet<String> = self.zones.get(&vserver).map(|z| z.hosts.iter().flat_map(|h| h.nets.clone()).collect()).unwrap_or_default();
+                let hosts: BTreeSet<String> =
+                    self.zones.get(&vserver).map(|z| z.hosts.iter().flat_map(|h| h.nets.clone()).collect()).unwrap_or_default();
                 for net in hosts {
                     let asks = self.net(true, &net);
                     let line = self.line(asks, &Self::jump(&dnat), anchor);
@@ -510,7 +520,12 @@ impl Compiler<'_, '_> {
             Some(policy) => self.policy_rules(chain, &policy, false),
             None => {
                 let actions = self.policy_actions.get(default).cloned().unwrap_or_default();
-                let pair = super::compile::Pair { policy: default.to_owned(), level: Some("info".into()), actions, ..super::compile::Pair::default() };
+                let pair = super::compile::Pair {
+                    policy: default.to_owned(),
+                    level: Some("info".into()),
+                    actions,
+                    ..super::compile::Pair::default()
+                };
                 self.implied("policy where none is written", |c| c.policy_rules(chain, &pair, false));
             }
         }

@@ -25,7 +25,7 @@ mod zones;
 
 use std::collections::BTreeMap;
 
-use compile::{Folder, compile};
+use compile::{Folder, compile, without_six};
 
 use crate::diag::LineState::{Irrelevant, NotModelled};
 use crate::net::Family;
@@ -80,6 +80,7 @@ fn read(reader: &mut Reader<'_>) {
         // Shorewall looks at files by their names.
         reader.mark(file.whole(), Irrelevant);
     }
+    let has_six = by_family.contains_key(&true) || reader.dumped.contains(&Family::V6);
     for (six, mut folders) in by_family {
         let family = if six { Family::V6 } else { Family::V4 };
         // The folder with the zones is the one that is compiled; what another one holds beside it is found by the path of configurations.
@@ -101,11 +102,14 @@ fn read(reader: &mut Reader<'_>) {
         if reader.dumped.contains(&family) {
             for file in first.files.values() {
                 reader.mark(file.whole(), Irrelevant);
-                let text = "another file of this device shows the rules of this family as the kernel has them: that one is read, and not this";
+                let text =
+                    "another file of this device shows the rules of this family as the kernel has them: that one is read, and not this";
                 reader.note(file.line_span(0), NotModelled, text);
             }
             continue;
         }
-        compile(reader, family, first);
+        if let Some(span) = compile(reader, family, first).filter(|_| !has_six) {
+            without_six(reader, span);
+        }
     }
 }

@@ -64,7 +64,15 @@ impl Compiler<'_, '_> {
         }
     }
 
-    pub fn translate(&mut self, entry: &Entry, c: &Columns, way: &Way, asks: Asks, (only, redirect, level): (bool, bool, Option<&str>), place: &Place) {
+    pub fn translate(
+        &mut self,
+        entry: &Entry,
+        c: &Columns,
+        way: &Way,
+        asks: Asks,
+        (only, redirect, level): (bool, bool, Option<&str>),
+        place: &Place,
+    ) {
         let (text, random) = way.dest.strip_suffix(":random").map_or((way.dest.as_str(), ""), |d| (d, " --random"));
         let (server, port) = self.server(text);
         let legal = |t: &str| t.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-".contains(&b));
@@ -72,7 +80,10 @@ impl Compiler<'_, '_> {
             self.reader.note(entry.span, NotModelled, "where this translation leads is not known");
             return self.hide(&[Table::Filter, Table::Nat], "a translation that is not known", entry.span);
         }
-        if !server.is_empty() && !self.is_net(&server) || (redirect && !server.is_empty()) || (!redirect && server.is_empty() && port.is_empty()) {
+        if !server.is_empty() && !self.is_net(&server)
+            || (redirect && !server.is_empty())
+            || (!redirect && server.is_empty() && port.is_empty())
+        {
             self.refuse(entry, "a destination needs the address of a server, a redirection none");
             return self.hide(&[Table::Filter, Table::Nat], "a rule that is refused", entry.span);
         }
@@ -126,7 +137,14 @@ impl Compiler<'_, '_> {
             headers: "-".into(),
             ..c.clone()
         };
-        let Some(to) = self.rules_chain(&Way { to: if redirect { self.zones.firewall.clone() } else { way.to.clone() }, ..way.clone() }, "DNAT", None, place) else { return };
+        let Some(to) = self.rules_chain(
+            &Way { to: if redirect { self.zones.firewall.clone() } else { way.to.clone() }, ..way.clone() },
+            "DNAT",
+            None,
+            place,
+        ) else {
+            return;
+        };
         let filter = self.asked(entry, &after, place);
         let mut original = String::new();
         let one = !c.dport.is_empty() && c.dport != "-" && !c.dport.contains([',', ':', '!', '+']) && !c.dport.contains('-');
@@ -151,14 +169,26 @@ impl Compiler<'_, '_> {
             c.origdest.as_str()
         };
         let forward = (!original.is_empty()).then(|| {
-            self.book.forwards.push(Forward { server: server.clone(), port: if port.is_empty() { c.dport.clone() } else { port.clone() }, span: entry.span });
+            self.book.forwards.push(Forward {
+                server: server.clone(),
+                port: if port.is_empty() { c.dport.clone() } else { port.clone() },
+                span: entry.span,
+            });
             (self.book.forwards.len() - 1, original)
         });
         if forward.is_none() {
             // Others must not be told from it by having been translated.
-            self.book.forwards.push(Forward { server: server.clone(), port: if port.is_empty() { c.dport.clone() } else { port.clone() }, span: entry.span });
+            self.book.forwards.push(Forward {
+                server: server.clone(),
+                port: if port.is_empty() { c.dport.clone() } else { port.clone() },
+                span: entry.span,
+            });
         }
-        let filter = if detect { filter.and(&Asks::unknown(format!("the original destination is an address of an interface of {}", way.from))) } else { filter };
+        let filter = if detect {
+            filter.and(&Asks::unknown(format!("the original destination is an address of an interface of {}", way.from)))
+        } else {
+            filter
+        };
         self.expand(&Expand {
             table: Table::Filter,
             chain: &to,
@@ -393,7 +423,11 @@ impl Compiler<'_, '_> {
             let inline = e.inline.clone().unwrap_or_default();
             if !inline.is_empty() {
                 let plain = !inline.contains(['"', '\'', '`', '\\']) && !inline.contains("-j ");
-                asks.add(&if plain { Asks::words(inline.trim_start_matches('+').trim()) } else { Asks::unknown(format!("words of iptables: {inline}")) });
+                asks.add(&if plain {
+                    Asks::words(inline.trim_start_matches('+').trim())
+                } else {
+                    Asks::unknown(format!("words of iptables: {inline}"))
+                });
             }
             self.comment = e.comment.clone();
             self.expand(&Expand {
@@ -445,7 +479,8 @@ impl Compiler<'_, '_> {
                 }
             };
             self.book.translates = true;
-            let (external, interfaces, internal) = (e.column(&["external"], 0).to_owned(), e.column(&["interface"], 1).to_owned(), e.column(&["internal"], 2).to_owned());
+            let (external, interfaces, internal) =
+                (e.column(&["external"], 0).to_owned(), e.column(&["interface"], 1).to_owned(), e.column(&["internal"], 2).to_owned());
             let (external, internal) = if self.family == Family::V6 { (bare(&external), bare(&internal)) } else { (external, internal) };
             let yes = |t: &str| t.eq_ignore_ascii_case("yes");
             let (all, local) = (yes(e.column(&["allints"], 3)), yes(e.column(&["local"], 4)));
@@ -459,7 +494,8 @@ impl Compiler<'_, '_> {
                 self.hide(&[Table::Nat], "a translation that is not known", e.span);
                 continue;
             }
-            let (pol_in, pol_out) = if self.zones.ipsec { (" -m policy --pol none --dir in", " -m policy --pol none --dir out") } else { ("", "") };
+            let (pol_in, pol_out) =
+                if self.zones.ipsec { (" -m policy --pol none --dir in", " -m policy --pol none --dir out") } else { ("", "") };
             let dnat = format!("-j DNAT --to-destination {internal}");
             let snat = format!("-j SNAT --to-source {external}");
             let (there, back) = (Asks::words(format!("-d {external}{pol_in}")), Asks::words(format!("-s {internal}{pol_out}")));
@@ -470,7 +506,8 @@ impl Compiler<'_, '_> {
                 };
                 let wild = !self.zones.defines(&interface);
                 let dev = |c: &Self, option: &str| if wild { c.dev(option, &interface) } else { Asks::default() };
-                let (chain_in, chain_out) = if all { ("nat_in".to_owned(), "nat_out".to_owned()) } else { (format!("{found}_in"), format!("{found}_out")) };
+                let (chain_in, chain_out) =
+                    if all { ("nat_in".to_owned(), "nat_out".to_owned()) } else { (format!("{found}_in"), format!("{found}_out")) };
                 let (dev_in, dev_out) = if all { (Asks::default(), Asks::default()) } else { (dev(self, "-i"), dev(self, "-o")) };
                 self.add(Table::Nat, &chain_in, dev_in.and(&there), &dnat, e.span);
                 self.add(Table::Nat, &chain_out, dev_out.and(&back), &snat, e.span);
@@ -493,14 +530,19 @@ impl Compiler<'_, '_> {
             };
             self.book.translates = true;
             let column = |names: &[&str], place: usize| e.column(names, place).to_owned();
-            let (kind, from, interfaces, to) = (column(&["type"], 0), column(&["net1"], 1), column(&["interface"], 2), column(&["net2"], 3));
+            let (kind, from, interfaces, to) =
+                (column(&["type"], 0), column(&["net1"], 1), column(&["interface"], 2), column(&["net2"], 3));
             let other = column(&["net3"], 4);
             let (proto, dport, sport) = (column(&["proto"], 5), column(&["dport"], 6), column(&["sport"], 7));
             let direction = kind.split(':').next().unwrap_or("").to_owned();
             let net = |t: &str| if self.family == Family::V6 { bare(t) } else { t.to_owned() };
             let (first, without) = from.split_once('!').map_or((from.as_str(), ""), |(a, b)| (a, b));
             let (first, to, other) = (net(first), net(&to), net(&other));
-            if kind.contains(':') || !matches!(direction.as_str(), "DNAT" | "SNAT") || crate::net::parse_cidr(&to).is_none() || crate::net::parse_cidr(&first).is_none() {
+            if kind.contains(':')
+                || !matches!(direction.as_str(), "DNAT" | "SNAT")
+                || crate::net::parse_cidr(&to).is_none()
+                || crate::net::parse_cidr(&first).is_none()
+            {
                 self.reader.note(e.span, NotModelled, "this mapping of networks is not modelled");
                 self.hide(&[Table::Nat, Table::Raw], "a mapping of networks that is not modelled", e.span);
                 continue;
@@ -512,7 +554,8 @@ impl Compiler<'_, '_> {
                 };
                 let dnat = direction == "DNAT";
                 let chain = format!("{found}_{}", if dnat { "in" } else { "out" });
-                let mut asks = if self.zones.defines(&interface) { Asks::default() } else { self.dev(if dnat { "-i" } else { "-o" }, &interface) };
+                let mut asks =
+                    if self.zones.defines(&interface) { Asks::default() } else { self.dev(if dnat { "-i" } else { "-o" }, &interface) };
                 asks.add(&self.protocol(&e, &proto, &dport, &sport));
                 if other != "-" {
                     asks.add(&self.net(dnat, &other));

@@ -49,7 +49,8 @@ impl Compiler<'_, '_> {
 
     /// The rules that do not come from the files of rules.
     pub fn common_rules(&mut self) {
-        for setting in ["SFILTER_DISPOSITION", "SMURF_DISPOSITION", "TCP_FLAGS_DISPOSITION", "RPFILTER_DISPOSITION", "MACLIST_DISPOSITION"] {
+        for setting in ["SFILTER_DISPOSITION", "SMURF_DISPOSITION", "TCP_FLAGS_DISPOSITION", "RPFILTER_DISPOSITION", "MACLIST_DISPOSITION"]
+        {
             let value = self.disposition(setting);
             if !matches!(value.as_str(), "DROP" | "reject" | "ACCEPT") {
                 let span = self.settings.span(setting);
@@ -118,7 +119,8 @@ impl Compiler<'_, '_> {
             self.log(Table::Filter, name, Asks::default(), level.as_deref(), span);
             self.add(Table::Filter, name, Asks::default(), &format!("-g {target}").replace("-g DROP", "-j DROP"), span);
         }
-        let (in_plain, ipsec) = if self.zones.ipsec { (Asks::words("-m policy --pol none --dir in"), true) } else { (Asks::default(), false) };
+        let (in_plain, ipsec) =
+            if self.zones.ipsec { (Asks::words("-m policy --pol none --dir in"), true) } else { (Asks::default(), false) };
         let blacklist = self.dynamic_blacklist();
         let states = Self::state(self.settings.get("BLACKLIST"));
         for interface in self.real_interfaces() {
@@ -139,7 +141,9 @@ impl Compiler<'_, '_> {
                 let back = on || interface.has("routeback") || interface.has("routefilter") || interface.physical == "+";
                 if interface.sfilter.is_empty() && !interface.port && !back {
                     let asks = self.dev("-o", &interface.name).and(&in_plain);
-                    self.implied("what arrives must not leave where it came from", |c| c.add(Table::Filter, &fop, asks, forward, interface.span));
+                    self.implied("what arrives must not leave where it came from", |c| {
+                        c.add(Table::Filter, &fop, asks, forward, interface.span)
+                    });
                 }
             }
             let dbl = interface.options.get("dbl").map_or("", String::as_str);
@@ -181,10 +185,7 @@ impl Compiler<'_, '_> {
 
     fn reverse_paths(&mut self) {
         let list: Vec<Interface> = self.real_interfaces().into_iter().filter(|i| i.has("rpfilter")).collect();
-        if list.is_empty() {
-            return;
-        }
-        let span = self.settings.span("RPFILTER_DISPOSITION");
+        let Some(span) = list.first().map(|i| i.span) else { return };
         let target = self.disposition("RPFILTER_DISPOSITION");
         let level = self.settings.level("RPFILTER_LOG_LEVEL").map(str::to_owned);
         if let Some(first) = list.iter().find(|i| i.has("dhcp") && self.family == Family::V4) {
@@ -304,12 +305,20 @@ impl Compiler<'_, '_> {
     fn upnp(&mut self) {
         for interface in self.real_interfaces() {
             if interface.has("upnp") {
-                self.reader.note(interface.span, NotModelled, "machines inside open ports by themselves (upnp): what they open is not known");
+                self.reader.note(
+                    interface.span,
+                    NotModelled,
+                    "machines inside open ports by themselves (upnp): what they open is not known",
+                );
                 let fact = crate::model::Fact::written("UPnP".to_owned(), interface.span);
                 self.reader.device.management.port_mapping.push(fact);
             }
             if interface.has("upnpclient") {
-                self.reader.note(interface.span, NotModelled, "the address of the gateway is found while running: whether its answers pass is not known");
+                self.reader.note(
+                    interface.span,
+                    NotModelled,
+                    "the address of the gateway is found while running: whether its answers pass is not known",
+                );
                 let asks = Asks { words: "-p udp".into(), unknown: format!("the source is the gateway of {}", interface.name) };
                 self.add(Table::Filter, &format!("{}_iop", interface.name), asks, "-j ACCEPT", interface.span);
             }
@@ -421,5 +430,8 @@ impl Compiler<'_, '_> {
 
 /// Targets that end a packet's way, which no `-g` can go to.
 pub(super) fn is_verdict(target: &str) -> bool {
-    matches!(target.split(' ').next(), Some("ACCEPT" | "DROP" | "REJECT" | "RETURN" | "QUEUE" | "NFQUEUE" | "SNAT" | "DNAT" | "MASQUERADE" | "REDIRECT"))
+    matches!(
+        target.split(' ').next(),
+        Some("ACCEPT" | "DROP" | "REJECT" | "RETURN" | "QUEUE" | "NFQUEUE" | "SNAT" | "DNAT" | "MASQUERADE" | "REDIRECT")
+    )
 }

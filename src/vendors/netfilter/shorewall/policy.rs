@@ -463,8 +463,18 @@ impl Compiler<'_, '_> {
         for action in pair.actions.clone() {
             self.implied("action before a policy", |c| c.policy_action(chain, &action, span));
         }
+        // A policy is written once and stands in many chains: that one of them could do without it blames nobody. What accepts everything that
+        // no zone has, in a built-in chain, is told as written.
+        let bare = matches!(chain, "INPUT" | "FORWARD" | "OUTPUT") && kind == "ACCEPT";
+        let before = self.implied;
+        self.implied = if bare { None } else { Some("policy") };
+        self.verdict(chain, &kind, pair, span);
+        self.implied = before;
+    }
+
+    fn verdict(&mut self, chain: &str, kind: &str, pair: &Pair, span: Span) {
         self.log(Table::Filter, chain, Asks::default(), pair.level.as_deref(), span);
-        match kind.as_str() {
+        match kind {
             "CONTINUE" => {}
             "UNKNOWN" => self.add_unknown(Table::Filter, chain, Asks::default(), "a policy that is missing".into(), span),
             "REJECT" => self.add(Table::Filter, chain, Asks::default(), "-g reject", span),

@@ -58,9 +58,14 @@ enum Verb {
     Return,
     Log,
     Count,
-    Nat { only: bool, redirect: bool },
+    Nat {
+        only: bool,
+        redirect: bool,
+    },
     /// ACCEPT+ and NONAT: exempt from later translations of destinations.
-    Exempt { only: bool },
+    Exempt {
+        only: bool,
+    },
     Queue(String),
     /// Changes nothing that decides.
     Quiet,
@@ -315,7 +320,13 @@ impl Compiler<'_, '_> {
                 without.push(firewall.clone());
             }
             let mut out = vec![firewall];
-            out.extend(self.zones.list.iter().filter(|z| z.kind != Kind::Firewall && (!any || (z.parents.is_empty() && z.kind != Kind::Vserver))).map(|z| z.name.clone()));
+            out.extend(
+                self.zones
+                    .list
+                    .iter()
+                    .filter(|z| z.kind != Kind::Firewall && (!any || (z.parents.is_empty() && z.kind != Kind::Vserver)))
+                    .map(|z| z.name.clone()),
+            );
             out.retain(|z| !without.contains(z));
             return with_rest(out);
         }
@@ -530,7 +541,9 @@ impl Compiler<'_, '_> {
             Verb::Verdict(verdict) => (Self::jump(verdict), None, level),
             Verb::Exempt { .. } => ("-j ACCEPT".into(), None, level),
             Verb::Reject(with) if with.is_empty() => ("-j reject".into(), None, level),
-            Verb::Reject(with) => (format!("-j REJECT --reject-with {}", if with == "icmp-tcp-reset" { "tcp-reset" } else { &with }), None, level),
+            Verb::Reject(with) => {
+                (format!("-j REJECT --reject-with {}", if with == "icmp-tcp-reset" { "tcp-reset" } else { &with }), None, level)
+            }
             Verb::Return => ("-j RETURN".into(), None, level),
             Verb::Log => (String::new(), None, level.or(Some("info"))),
             Verb::Count | Verb::Quiet => (String::new(), None, level),
@@ -668,7 +681,10 @@ pub(super) fn merged(body: &str, (own_word, own): (&str, &str), (other_word, oth
 /// Words of iptables as they stand on the line.
 fn raw(text: &str) -> Asks {
     let text = text.trim();
-    let plain = !text.contains(['"', '\'', '`', '\\']) && !text.contains(UNKNOWN) && !format!(" {text} ").contains(" -j ") && !text.contains(" -g ");
+    let plain = !text.contains(['"', '\'', '`', '\\'])
+        && !text.contains(UNKNOWN)
+        && !format!(" {text} ").contains(" -j ")
+        && !text.contains(" -g ");
     match plain {
         _ if text.is_empty() => Asks::default(),
         true => Asks::words(text),

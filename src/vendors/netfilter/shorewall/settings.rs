@@ -83,19 +83,109 @@ const EFFECTIVE: &[&str] = &[
 
 /// Settings on which nothing in the ruleset depends. Those of earlier versions are among them.
 const WITHOUT_EFFECT: &[&str] = &[
-    "ACCOUNTING", "ACCOUNTING_TABLE", "ADD_IP_ALIASES", "ADD_SNAT_ALIASES", "ADMINISABSENTMINDED", "ARPTABLES", "AUTOCOMMENT",
-    "AUTOHELPERS", "AUTOMAKE", "BALANCE_PROVIDERS", "BASIC_FILTERS", "BRIDGING", "CHAIN_SCRIPTS", "CLEAR_TC", "CONFIG_PATH",
-    "DEFER_DNS_RESOLUTION", "DELAYBLACKLISTLOAD", "DELETE_THEN_ADD", "DOCKER_BRIDGE", "DONT_LOAD", "DYNAMIC_ZONES", "EXPORTMODULES",
-    "EXPORTPARAMS", "FAST_STOP", "FIREWALL", "GEOIPDIR", "HELPERS", "HIGH_ROUTE_MARKS", "INLINE_MATCHES", "IP", "IP6TABLES", "IPSECFILE",
-    "IPSET", "IPSET_WARNINGS", "IPTABLES", "KEEP_RT_TABLES", "LEGACY_FASTSTART", "LEGACY_RESTART", "LOAD_HELPERS_ONLY", "LOCKFILE",
-    "LOGBURST", "LOGFILE", "LOGFORMAT", "LOGLIMIT", "LOGRATE", "LOGTAGONLY", "LOG_BACKEND", "LOG_VERBOSITY", "LOG_ZONE", "MAPOLDACTIONS",
-    "MARK_IN_FORWARD_CHAIN", "MINIUPNPD", "MODULESDIR", "MODULE_SUFFIX", "MUTEX_TIMEOUT", "NFACCT", "OPTIMIZE_ACCOUNTING", "PAGER",
-    "PATH", "PERL", "PERL_HASH_SEED", "PKTTYPE", "RCP_COMMAND", "RENAME_COMBINED", "REQUIRE_INTERFACE", "RESTART", "RESTOREFILE",
-    "RESTORE_DEFAULT_ROUTE", "RESTORE_ROUTEMARKS", "RETAIN_ALIASES", "RFC1918_LOG_LEVEL", "RFC1918_STRICT", "RSH_COMMAND",
-    "SAVE_ARPTABLES", "SAVE_IPSETS", "SHOREWALL_COMPILER", "SHOREWALL_SHELL", "STARTUP_LOG", "SUBSYSLOCK", "TC", "TC_ENABLED",
-    "TC_EXPERT", "TC_PRIOMAP", "TC_SCRIPT", "TRACK_PROVIDERS", "TRACK_RULES", "USE_ACTIONS", "USE_DEFAULT_RT", "USE_NFLOG_SIZE",
-    "USE_PHYSICAL_NAMES", "USE_RT_NAMES", "VERBOSE_MESSAGES", "VERBOSITY", "WARNOLDCAPVERSION", "WIDE_TC_MARKS", "WORKAROUNDS",
-    "ZERO_MARKS", "MANGLE_FORWARD", "LOGTAG", "SHOREWALL_USER", "EXPAND_RULES", "LOG_LEVEL_DEFAULT", "BLACKLISTNEWONLY",
+    "ACCOUNTING",
+    "ACCOUNTING_TABLE",
+    "ADD_IP_ALIASES",
+    "ADD_SNAT_ALIASES",
+    "ADMINISABSENTMINDED",
+    "ARPTABLES",
+    "AUTOCOMMENT",
+    "AUTOHELPERS",
+    "AUTOMAKE",
+    "BALANCE_PROVIDERS",
+    "BASIC_FILTERS",
+    "BRIDGING",
+    "CHAIN_SCRIPTS",
+    "CLEAR_TC",
+    "CONFIG_PATH",
+    "DEFER_DNS_RESOLUTION",
+    "DELAYBLACKLISTLOAD",
+    "DELETE_THEN_ADD",
+    "DOCKER_BRIDGE",
+    "DONT_LOAD",
+    "DYNAMIC_ZONES",
+    "EXPORTMODULES",
+    "EXPORTPARAMS",
+    "FAST_STOP",
+    "FIREWALL",
+    "GEOIPDIR",
+    "HELPERS",
+    "HIGH_ROUTE_MARKS",
+    "INLINE_MATCHES",
+    "IP",
+    "IP6TABLES",
+    "IPSECFILE",
+    "IPSET",
+    "IPSET_WARNINGS",
+    "IPTABLES",
+    "KEEP_RT_TABLES",
+    "LEGACY_FASTSTART",
+    "LEGACY_RESTART",
+    "LOAD_HELPERS_ONLY",
+    "LOCKFILE",
+    "LOGBURST",
+    "LOGFILE",
+    "LOGFORMAT",
+    "LOGLIMIT",
+    "LOGRATE",
+    "LOGTAGONLY",
+    "LOG_BACKEND",
+    "LOG_VERBOSITY",
+    "LOG_ZONE",
+    "MAPOLDACTIONS",
+    "MARK_IN_FORWARD_CHAIN",
+    "MINIUPNPD",
+    "MODULESDIR",
+    "MODULE_SUFFIX",
+    "MUTEX_TIMEOUT",
+    "NFACCT",
+    "OPTIMIZE_ACCOUNTING",
+    "PAGER",
+    "PATH",
+    "PERL",
+    "PERL_HASH_SEED",
+    "PKTTYPE",
+    "RCP_COMMAND",
+    "RENAME_COMBINED",
+    "REQUIRE_INTERFACE",
+    "RESTART",
+    "RESTOREFILE",
+    "RESTORE_DEFAULT_ROUTE",
+    "RESTORE_ROUTEMARKS",
+    "RETAIN_ALIASES",
+    "RFC1918_LOG_LEVEL",
+    "RFC1918_STRICT",
+    "RSH_COMMAND",
+    "SAVE_ARPTABLES",
+    "SAVE_IPSETS",
+    "SHOREWALL_COMPILER",
+    "SHOREWALL_SHELL",
+    "STARTUP_LOG",
+    "SUBSYSLOCK",
+    "TC",
+    "TC_ENABLED",
+    "TC_EXPERT",
+    "TC_PRIOMAP",
+    "TC_SCRIPT",
+    "TRACK_PROVIDERS",
+    "TRACK_RULES",
+    "USE_ACTIONS",
+    "USE_DEFAULT_RT",
+    "USE_NFLOG_SIZE",
+    "USE_PHYSICAL_NAMES",
+    "USE_RT_NAMES",
+    "VERBOSE_MESSAGES",
+    "VERBOSITY",
+    "WARNOLDCAPVERSION",
+    "WIDE_TC_MARKS",
+    "WORKAROUNDS",
+    "ZERO_MARKS",
+    "MANGLE_FORWARD",
+    "LOGTAG",
+    "SHOREWALL_USER",
+    "EXPAND_RULES",
+    "LOG_LEVEL_DEFAULT",
+    "BLACKLISTNEWONLY",
 ];
 
 /// The settings with which Debian 12 ships `shorewall.conf` 5.2.8 that differ from what Shorewall takes where nothing is written.
@@ -121,7 +211,9 @@ impl Settings {
     pub fn get(&self, name: &str) -> &str {
         match self.values.get(name) {
             Some((value, _)) if !value.is_empty() => value,
-            _ if !self.present => SHIPPED.iter().find(|(n, _)| *n == name).map_or_else(|| self.default_of(name), |(_, v)| self.shipped(name, v)),
+            _ if !self.present => {
+                SHIPPED.iter().find(|(n, _)| *n == name).map_or_else(|| self.default_of(name), |(_, v)| self.shipped(name, v))
+            }
             _ => self.default_of(name),
         }
     }
@@ -137,7 +229,9 @@ impl Settings {
     /// What Shorewall takes where nothing is written (shorewall.conf(5) names it for each setting).
     fn default_of(&self, name: &str) -> &'static str {
         match name {
-            "BLACKLIST_DISPOSITION" | "SMURF_DISPOSITION" | "SFILTER_DISPOSITION" | "RPFILTER_DISPOSITION" | "TCP_FLAGS_DISPOSITION" => "DROP",
+            "BLACKLIST_DISPOSITION" | "SMURF_DISPOSITION" | "SFILTER_DISPOSITION" | "RPFILTER_DISPOSITION" | "TCP_FLAGS_DISPOSITION" => {
+                "DROP"
+            }
             "MACLIST_DISPOSITION" => "REJECT",
             "RELATED_DISPOSITION" => "ACCEPT",
             "INVALID_DISPOSITION" | "UNTRACKED_DISPOSITION" => "CONTINUE",
@@ -310,7 +404,14 @@ pub(super) fn params(reader: &mut Reader<'_>, file: &SourceFile, variables: &mut
         let assigned = text.strip_prefix("export ").unwrap_or(text).trim_start();
         match assigned.split_once('=').filter(|(name, _)| is_name(name)) {
             Some((name, value)) => {
-                let value = if open == 0 { shell_value(value, variables) } else { None };
+                let words = value.trim_start();
+                let known = if open == 0 { shell_value(value, variables) } else { None };
+                let upper = name.to_ascii_uppercase();
+                let telling = ["PASS", "SECRET", "TOKEN", "KEY", "PSK", "CRED"].iter().any(|w| upper.contains(w));
+                if telling || known.is_none() {
+                    hide(reader, file, span, words);
+                }
+                let value = known;
                 match &value {
                     Some(_) => reader.mark(span, Understood),
                     None => reader.note(span, NotModelled, format!("the value of {name} is computed by a shell, and not known here")),
@@ -322,15 +423,27 @@ pub(super) fn params(reader: &mut Reader<'_>, file: &SourceFile, variables: &mut
             }
             None => {
                 // A variable may be set anywhere within it.
-                for (name, _) in text.split(|c: char| c.is_whitespace() || c == ';').filter_map(|w| w.split_once('=')).filter(|(n, _)| is_name(n)) {
+                for (name, _) in
+                    text.split(|c: char| c.is_whitespace() || c == ';').filter_map(|w| w.split_once('=')).filter(|(n, _)| is_name(n))
+                {
                     variables.set(name, None);
                 }
+                hide(reader, file, span, text.split_once(char::is_whitespace).map_or("", |(_, rest)| rest));
                 reader.note(span, NotModelled, "what a shell does here is not followed: variables that it sets are not known");
                 if first == "read" || first == "eval" {
                     variables.missing = Missing::Unknown;
                 }
             }
         }
+    }
+}
+
+/// Marks the end of a line, `rest`, as what no output shows: it may hold what a program needs to log in somewhere.
+pub(super) fn hide(reader: &mut Reader<'_>, file: &SourceFile, line: Span, rest: &str) {
+    let text = file.slice(line).trim_end();
+    if let Some(at) = text.len().checked_sub(rest.len()).filter(|_| !rest.is_empty() && text.ends_with(rest)) {
+        let start = line.start as usize + at;
+        reader.secret(Span::new(file.id, start, start + rest.len()));
     }
 }
 

@@ -147,8 +147,7 @@ enum Word {
     Passed(usize),
 }
 
-const SIGNS: [&str; 17] =
-    ["&&", "||", "==", "!=", "<=", ">=", "=~", "!~", "!", "<", ">", "(", ")", "eq", "ne", "and", "or"];
+const SIGNS: [&str; 17] = ["&&", "||", "==", "!=", "<=", ">=", "=~", "!~", "!", "<", ">", "(", ")", "eq", "ne", "and", "or"];
 
 fn words(text: &str) -> Option<Vec<Word>> {
     let mut out = Vec::new();

@@ -383,7 +383,14 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn interface_option(&mut self, entry: &Entry, interface: &mut Interface, option: &str, hosts: &mut BTreeSet<String>, nets: &mut Vec<String>) {
+    fn interface_option(
+        &mut self,
+        entry: &Entry,
+        interface: &mut Interface,
+        option: &str,
+        hosts: &mut BTreeSet<String>,
+        nets: &mut Vec<String>,
+    ) {
         let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v)));
         let on = value.unwrap_or("1").to_owned();
         let mut host = |interface: &mut Interface, on: String| {
@@ -416,9 +423,9 @@ impl Compiler<'_, '_> {
             "nodbl" => {
                 interface.options.insert("dbl".into(), "none".into());
             }
-            "dhcp" | "bridge" | "optional" | "required" | "rpfilter" | "upnp" | "upnpclient" | "unmanaged" | "ignore" | "loopback" | "routefilter"
-            | "mss" | "dbl" | "sourceroute" | "logmartians" | "proxyarp" | "proxyndp" | "arp_filter" | "arp_ignore" | "accept_ra" | "wait"
-            | "forward" | "omitanycast" => {
+            "dhcp" | "bridge" | "optional" | "required" | "rpfilter" | "upnp" | "upnpclient" | "unmanaged" | "ignore" | "loopback"
+            | "routefilter" | "mss" | "dbl" | "sourceroute" | "logmartians" | "proxyarp" | "proxyndp" | "arp_filter" | "arp_ignore"
+            | "accept_ra" | "wait" | "forward" | "omitanycast" => {
                 interface.options.insert(name.to_owned(), on);
             }
             // Removed from Shorewall, which says so and goes on.
@@ -493,7 +500,9 @@ impl Compiler<'_, '_> {
                 _ => self.reader.refused(entry.span, format!("hosts have no option {option}")),
             }
         }
-        if rest.contains('+') && let Some(z) = self.zones.get_mut(&zone) {
+        if rest.contains('+')
+            && let Some(z) = self.zones.get_mut(&zone)
+        {
             z.complex = true;
         }
         let six = self.family == Family::V6;
@@ -512,7 +521,16 @@ impl Compiler<'_, '_> {
     }
 
     #[allow(clippy::too_many_arguments)] // The columns of a line.
-    fn add_hosts(&mut self, zone: &str, ipsec: bool, name: &str, nets: &[String], mut options: BTreeSet<String>, inherit: bool, span: Span) {
+    fn add_hosts(
+        &mut self,
+        zone: &str,
+        ipsec: bool,
+        name: &str,
+        nets: &[String],
+        mut options: BTreeSet<String>,
+        inherit: bool,
+        span: Span,
+    ) {
         let all = self.all().to_owned();
         let (mut plain, mut excluded, mut negative) = (Vec::new(), Vec::new(), false);
         for net in nets {
