@@ -100,7 +100,7 @@ pub(super) fn is_six(path: &str, files: &BTreeMap<String, &SourceFile>) -> bool 
     }
     let six = |f: &&SourceFile| head(f).lines().take_while(|l| l.starts_with('#') || l.trim().is_empty()).any(|l| l.contains("horewall6"));
     let zones = files.get("zones").is_some_and(|f| head(f).lines().any(|l| l.split_ascii_whitespace().nth(1) == Some("ipv6")));
-    zones || files.values().any(|f| six(f))
+    zones || files.values().any(six)
 }
 
 /// What there is at most one of in a device.

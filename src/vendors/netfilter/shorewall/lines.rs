@@ -314,7 +314,8 @@ fn directive_line(
             }
         }
         "ENDIF" => {
-            if levels.pop().is_none() && !how.silent {
+            let open = levels.pop();
+            if open.is_none() && !how.silent {
                 reader.refused(span, "?ENDIF without ?IF");
             }
         }
@@ -341,11 +342,7 @@ fn directive_line(
         "RESET" => how.variables.unset(rest.trim_start_matches('$')),
         "FORMAT" => format_line(reader, how, state, rest, span),
         "COMMENT" => state.comment = Some(rest.to_owned()).filter(|c| !c.is_empty()),
-        "ERROR" => {
-            if !how.silent {
-                reader.refused(span, "the files themselves stop the compiler here");
-            }
-        }
+        "ERROR" if !how.silent => reader.refused(span, "the files themselves stop the compiler here"),
         _ => {}
     }
 }

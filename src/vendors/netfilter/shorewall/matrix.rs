@@ -216,7 +216,7 @@ impl Compiler<'_, '_> {
         } else {
             self.jump_once("OUTPUT", "out", interface, interface.span);
             for vserver in &vservers {
-                self.from_vserver(&own, vserver, &z.name, &self.net(false, net), hosts.span);
+                self.vserver_source(&own, vserver, &z.name, &self.net(false, net), hosts.span);
             }
             (own, Asks::default())
         };
@@ -231,7 +231,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Packets of servers on the firewall itself.
-    fn from_vserver(&mut self, chain: &str, from: &str, to: &str, asks: &Asks, span: Span) {
+    fn vserver_source(&mut self, chain: &str, from: &str, to: &str, asks: &Asks, span: Span) {
         let target = self.destination(from, to);
         if target.is_empty() || target == "NONE" {
             return;
@@ -241,13 +241,13 @@ impl Compiler<'_, '_> {
             let next = self.without(Table::Filter, &target, &group.exclusions, true, group.span);
             for net in &group.nets {
                 let asks = self.net(true, net).and(asks);
-                self.to_vserver(chain, &next, to, &asks, span);
+                self.vserver_destination(chain, &next, to, &asks, span);
             }
         }
     }
 
     /// A jump for packets to a zone that may be one of the servers on the firewall itself.
-    fn to_vserver(&mut self, chain: &str, target: &str, to: &str, asks: &Asks, span: Span) {
+    fn vserver_destination(&mut self, chain: &str, target: &str, to: &str, asks: &Asks, span: Span) {
         let Some(zone) = self.zones.get(to).cloned().filter(|z| z.kind == Kind::Vserver) else {
             return self.add(Table::Filter, chain, asks.clone(), &Self::jump(target), span);
         };
@@ -311,7 +311,7 @@ impl Compiler<'_, '_> {
                 let to = self.destination(&z.name, vserver);
                 if !to.is_empty() {
                     let asks = source.and(&policy);
-                    self.to_vserver(&own, &to, vserver, &asks, hosts.span);
+                    self.vserver_destination(&own, &to, vserver, &asks, hosts.span);
                 }
             }
             (own, Asks::default())
@@ -485,10 +485,10 @@ impl Compiler<'_, '_> {
                         }
                         let target = self.destination(from, to);
                         if !target.is_empty() {
-                            self.to_vserver("loopback", &target, to, &Asks::default(), anchor);
+                            self.vserver_destination("loopback", &target, to, &Asks::default(), anchor);
                         }
                     } else {
-                        self.from_vserver("loopback", from, to, &Asks::default(), anchor);
+                        self.vserver_source("loopback", from, to, &Asks::default(), anchor);
                     }
                 }
             }

@@ -238,7 +238,7 @@ impl Compiler<'_, '_> {
             limit.add(&self.connections(entry.column(&["connlimit"], 5)));
         }
         let expand = self.settings.is_yes("EXPAND_POLICIES");
-        if self.pair(&names.0, &names.1).is_some_and(|p| !p.policy.is_empty() && !(p.is_policy && p.provisional)) {
+        if self.pair(&names.0, &names.1).is_some_and(|p| !(p.policy.is_empty() || p.is_policy && p.provisional)) {
             self.refuse(entry, format!("there is a policy from {} to {} already", names.0, names.1));
             return;
         }

@@ -362,7 +362,7 @@ impl Compiler<'_, '_> {
         match bare.trim_end_matches('!') {
             "ACCEPT" => Verb::Verdict("ACCEPT"),
             "DROP" => Verb::Verdict("DROP"),
-            "REJECT" if self.actions.get(name).is_none() => Verb::Reject(param_text.to_owned()),
+            "REJECT" if !self.actions.contains_key(name) => Verb::Reject(param_text.to_owned()),
             "CONTINUE" | "WHITELIST" => Verb::Return,
             "ACCEPT+" => Verb::Exempt { only: false },
             "NONAT" => Verb::Exempt { only: true },
