@@ -21,6 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
+mod words;
 mod zones;
 
 use std::collections::BTreeMap;
