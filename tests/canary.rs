@@ -97,6 +97,25 @@ fn fixtures(root: &Path, m: &mut Marks) {
     );
     write(
         root,
+        "shore/etc/shorewall/params",
+        &format!(
+            "ZONE=net\nMAIL_PASSWORD={}\nHOME=$(curl -u me:{} https://home.example)\n",
+            m.word("shorewall params"),
+            m.word("shorewall computed")
+        ),
+    );
+    write(root, "shore/etc/shorewall/shorewall.conf", "STARTUP_ENABLED=Yes\n");
+    write(root, "shore/etc/shorewall/zones", "fw firewall\nnet ipv4\n");
+    write(root, "shore/etc/shorewall/interfaces", "?FORMAT 2\nnet eth0\n");
+    write(root, "shore/etc/shorewall/policy", "all all DROP\n");
+    write(
+        root,
+        "shore/etc/shorewall/rules",
+        &format!("SHELL curl -u me:{} https://rules.example\nACCEPT net:$HOME fw\n", m.word("shorewall shell")),
+    );
+    write(root, "shore/etc/shorewall/started", &format!("curl -u me:{} https://up.example\n", m.word("shorewall script")));
+    write(
+        root,
         "gateway/wg0.conf",
         &format!(
             "# PrivateKey = {}\n[Interface]\nAddress = 10.9.0.1/24\nListenPort = 51820\nPrivateKey = {} # old: {}\n\

@@ -93,6 +93,8 @@ const SYSTEM_FOLDERS: &[&str] = &[
     "SecEdit",
     "Windows NT",
     "Microsoft",
+    "shorewall",
+    "shorewall6",
 ];
 
 /// Folders below that of firewalld.

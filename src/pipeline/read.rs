@@ -235,7 +235,7 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
 
 /// Puts the pieces of each device together.
 fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, options: &Options, inventory: &mut Inventory) {
-    let Pieces { rest, sources, mut reports, members, mut pieces, ids } = read;
+    let Pieces { rest, sources, mut reports, members, mut pieces, mut ids } = read;
     let (groups, homeless) = group::group(&members, estate);
     for group in &groups {
         for (first, reading) in read_together(group, &members, &pieces, &ids, (&sources, resolved, options)) {
@@ -245,6 +245,12 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
                 continue;
             };
             pieces[first] = Some(reading.device);
+            // What they include is of the device too.
+            let format = members[first].format;
+            for id in &reading.included {
+                reports[id.0 as usize].format.get_or_insert(format);
+            }
+            ids[first].extend(reading.included);
             inventory.secrets.extend(reading.secrets);
             take_lines(reading.lines, &mut reports);
             for note in reading.notes {

@@ -57,6 +57,7 @@ pub static FORMATS: &[&Format] = &[
     &windows_vpn::RASPHONE,
     &routeros::ROUTEROS,
     &ipsec::SWANCTL,
+    &netfilter::SHOREWALL,
     &netfilter::SYSCTL,
     &tailscale::TAILSCALE,
     &netfilter::UFW,
@@ -76,6 +77,7 @@ pub type EvidenceFn = fn(&SourceFile) -> Option<&'static str>;
 /// the packet filter goes before a later one.
 pub static TOGETHER: &[(&str, EvidenceFn)] =
     &[("ufw", netfilter::ufw_evidence), ("ufw-status", netfilter::ufw_status_evidence), ("windows-firewall", windows::evidence)];
+    &[("shorewall", netfilter::shorewall_evidence), ("ufw", netfilter::ufw_evidence), ("ufw-status", netfilter::ufw_status_evidence)];
 
 /// The families for which a piece of a device shows the packet filter as the kernel has it, so that the sources of it would double it:
 /// it has the filter table of iptables, or (dumped through nftables) chains of ufw.

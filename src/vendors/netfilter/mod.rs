@@ -7,6 +7,7 @@ mod ip_rule;
 mod ipset;
 mod iptables;
 mod nftables;
+mod shorewall;
 mod sysctl;
 mod ufw;
 
@@ -17,5 +18,6 @@ pub use ip_rule::IP_RULE;
 pub use ipset::IPSET;
 pub use iptables::{IPTABLES, IPTABLES_LIST};
 pub use nftables::{NFTABLES, NFTABLES_JSON};
+pub use shorewall::{SHOREWALL, evidence as shorewall_evidence};
 pub use sysctl::SYSCTL;
 pub use ufw::{UFW, UFW_STATUS, evidence as ufw_evidence, status_evidence as ufw_status_evidence};

@@ -8,7 +8,7 @@ use crate::model::{Hook, PolicyAction};
 
 /// A table of iptables.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum TableKind {
+pub(in crate::vendors::netfilter) enum TableKind {
     /// Before connection tracking.
     Raw,
     /// Changes of packets.

@@ -26,6 +26,7 @@ use crate::net::Family;
 use crate::source::SourceFile;
 use crate::vendors::{Confidence, Detection, Format, Reader, Role};
 
+pub(in crate::vendors::netfilter) use defaults::TableKind;
 pub(in crate::vendors::netfilter) use statements::{Built, Step, Unknown};
 
 /// Lowers what `iptables-restore --noflush` (of IPv6: `ip6tables-restore`) makes of `steps`, run one after another.

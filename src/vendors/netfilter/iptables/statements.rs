@@ -63,7 +63,7 @@ pub(super) struct RuleLine {
     pub built: Option<Built>,
 }
 
-/// A rule of the filter table that a program makes.
+/// A rule that a program makes.
 #[derive(Clone)]
 pub(in crate::vendors::netfilter) struct Built {
     /// `-A CHAIN …`
@@ -95,9 +95,11 @@ impl Built {
 pub(in crate::vendors::netfilter) enum Step<'a> {
     /// A file in the syntax of iptables-restore. Chains that it declares are emptied, all others stay.
     File(&'a SourceFile),
-    /// A chain of the filter table; for a built-in one with its policy.
+    /// The table of the following steps, until another is named; the filter table before the first.
+    Table(TableKind),
+    /// A chain of the table; for a built-in one with its policy.
     Chain(String, Option<PolicyAction>, Span),
-    /// A rule of the filter table, for which the span stands.
+    /// A rule of the table, for which the span stands.
     Rule(Built, Span),
 }
 
@@ -105,8 +107,10 @@ pub(in crate::vendors::netfilter) enum Step<'a> {
 pub(super) fn restore<'a>(reader: &mut Reader<'a>, family: Family, steps: &[Step<'a>]) -> Vec<Table> {
     let mut pass = Pass::new(reader, reader_file(steps));
     pass.fixed = Some(family);
+    let mut table = TableKind::Filter;
     for step in steps {
         match step {
+            Step::Table(kind) => table = *kind,
             Step::File(file) => {
                 pass.file = file;
                 pass.current = None;
@@ -114,7 +118,7 @@ pub(super) fn restore<'a>(reader: &mut Reader<'a>, family: Family, steps: &[Step
                 pass.lines();
             }
             Step::Chain(name, policy, span) => {
-                let i = pass.table(TableKind::Filter, family);
+                let i = pass.table(table, family);
                 let chain = pass.tables[i].chain(name, *span);
                 chain.declared = true;
                 if let Some(policy) = policy {
@@ -132,7 +136,7 @@ pub(super) fn restore<'a>(reader: &mut Reader<'a>, family: Family, steps: &[Step
                     built: Some(built.clone()),
                 };
                 let name = built.words.split_ascii_whitespace().nth(1).unwrap_or("");
-                let i = pass.table(TableKind::Filter, family);
+                let i = pass.table(table, family);
                 pass.tables[i].chain(name, *span).rules.push_back(rule);
             }
         }
