@@ -56,8 +56,8 @@ pub static FORMATS: &[&Format] = &[
     &pfsense::PFSENSE,
     &windows_vpn::RASPHONE,
     &routeros::ROUTEROS,
-    &ipsec::SWANCTL,
     &netfilter::SHOREWALL,
+    &ipsec::SWANCTL,
     &netfilter::SYSCTL,
     &tailscale::TAILSCALE,
     &netfilter::UFW,
@@ -75,9 +75,12 @@ pub type EvidenceFn = fn(&SourceFile) -> Option<&'static str>;
 /// Formats of which all files of one device are read as one: the first is the reader's file, the others are in [`Reader::beside`].
 /// With each: which of them cannot be of one device, by a key (`None`: any may be). What an earlier format in the order of ids shows of
 /// the packet filter goes before a later one.
-pub static TOGETHER: &[(&str, EvidenceFn)] =
-    &[("ufw", netfilter::ufw_evidence), ("ufw-status", netfilter::ufw_status_evidence), ("windows-firewall", windows::evidence)];
-    &[("shorewall", netfilter::shorewall_evidence), ("ufw", netfilter::ufw_evidence), ("ufw-status", netfilter::ufw_status_evidence)];
+pub static TOGETHER: &[(&str, EvidenceFn)] = &[
+    ("shorewall", netfilter::shorewall_evidence),
+    ("ufw", netfilter::ufw_evidence),
+    ("ufw-status", netfilter::ufw_status_evidence),
+    ("windows-firewall", windows::evidence),
+];
 
 /// The families for which a piece of a device shows the packet filter as the kernel has it, so that the sources of it would double it:
 /// it has the filter table of iptables, or (dumped through nftables) chains of ufw.
