@@ -216,7 +216,10 @@ const HEAD: &str = "flush ruleset\ntable inet f {\n";
 const FORWARD: &str = "  chain c {\n    type filter hook forward priority 0; policy drop;\n";
 
 /// Texts of one meaning, by pairs of format and body. Bodies of nftables stand in a forward chain that drops.
-const EQUAL: &[(&str, (&str, &str), (&str, &str))] = &[
+/// What is done, and format and body before and after.
+type Refactoring = (&'static str, (&'static str, &'static str), (&'static str, &'static str));
+
+const EQUAL: &[Refactoring] = &[
     ("two rules become a set", ("nft", "tcp dport 22 accept\ntcp dport 80 accept"), ("nft", "tcp dport { 22, 80 } accept")),
     ("two networks become one", ("nft", "ip saddr 10.0.0.0/9 accept\nip saddr 10.128.0.0/9 accept"), ("nft", "ip saddr 10.0.0.0/8 accept")),
     (
