@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         all: args.all,
         list_incomplete: to_file.is_some(),
         color: out.color,
+        workspace: output::workspace(),
     };
     let text = (format.render)(&view);
     args.reading.tell(&report.incomplete, &inventory.sources, &redactor);

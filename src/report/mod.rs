@@ -1,14 +1,18 @@
 //! Reports: one file per format. They render a finished [`crate::diag::Report`] and decide nothing.
 
 pub mod annotate;
+mod entries;
 pub mod json;
 mod notes;
+mod paths;
+pub mod sarif;
 pub mod show;
 mod snippet;
 mod summary;
 pub mod text;
 mod untrusted;
 
+pub use paths::Workspace;
 pub use snippet::Lines;
 pub use summary::last_line;
 pub use untrusted::Untrusted;
@@ -34,6 +38,8 @@ pub struct View<'a> {
     pub list_incomplete: bool,
     /// Use colours.
     pub color: bool,
+    /// Where the run takes place: formats for build servers name files as the repository does.
+    pub workspace: Workspace,
 }
 
 /// A format of reports.
@@ -45,11 +51,14 @@ pub struct ReportFormat {
 }
 
 /// Every format that this version writes.
-pub static FORMATS: &[ReportFormat] =
-    &[ReportFormat { id: "json", render: json::render }, ReportFormat { id: "text", render: text::render }];
+pub static FORMATS: &[ReportFormat] = &[
+    ReportFormat { id: "json", render: json::render },
+    ReportFormat { id: "sarif", render: sarif::render },
+    ReportFormat { id: "text", render: text::render },
+];
 
 /// Formats that the command line knows of but that this version does not write.
-pub static PLANNED: &[&str] = &["github", "gitlab", "html", "junit", "markdown", "sarif"];
+pub static PLANNED: &[&str] = &["github", "gitlab", "html", "junit", "markdown"];
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
