@@ -36,10 +36,10 @@ impl Output {
         Output { color, closed: false }
     }
 
-    /// No colours from now on: what is written goes to a file.
-    pub fn plain(&mut self) {
-        self.color = false;
-        colored::control::set_override(false);
+    /// With or without colours from now on: what goes to a file or to a program has none.
+    pub fn colored(&mut self, color: bool) {
+        self.color = color;
+        colored::control::set_override(color);
     }
 
     /// Writes finished text.

@@ -47,7 +47,7 @@ pub fn render(view: &View<'_>) -> String {
     // The verdict is an annotation too: a run that fails for what is not on a changed line must say why.
     let conclusion = view.report.conclusion(view.fail_on, view.allow_incomplete);
     if conclusion != Conclusion::Pass {
-        let _ = writeln!(out, "::notice title=fwproof::{}", data(&plain_last_line(view)));
+        let _ = writeln!(out, "::notice title=fwproof::{}", data(plain_last_line(view).trim_start_matches("fwproof: ")));
     }
     let _ = writeln!(out, "{}", plain_last_line(view));
     out

@@ -30,11 +30,10 @@ pub fn render(view: &View<'_>) -> String {
     }
     for entry in entries(view, &lines).iter().filter(|e| e.finding.waived.is_none()) {
         let finding = entry.finding;
-        let mut body = format!("**{}**\n\n{}\n\n{}", entry.check.title, entry.check.why, entry.check.fix);
-        for (name, text) in lines.details(finding, 10) {
-            body += &format!("\n\n{name}: {text}");
-        }
-        let body = body.split("\n\n").map(|p| super::markdown::escape(&lines.prose(p))).collect::<Vec<_>>().join("\n\n");
+        let own = [&entry.check.title, &entry.check.why, &entry.check.fix].map(|t| lines.prose(t));
+        let details = lines.details(finding, 10).into_iter().map(|(name, text)| format!("{name}: {text}"));
+        let parts = own.into_iter().chain(details).filter(|p| !p.is_empty()).map(|p| super::markdown::escape(&p));
+        let body = parts.collect::<Vec<_>>().join("\n\n");
         let sure = if finding.verdict == Verdict::Violated { String::new() } else { format!("{}: ", finding.verdict.name()) };
         issues.push(json!({
             "type": "issue",

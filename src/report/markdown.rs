@@ -3,6 +3,7 @@
 //!
 //! Text from configurations is no markdown and no HTML, mentions nobody, and links to nothing; lines of source stand in fences.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::entries::{Entry, entries};
@@ -14,6 +15,8 @@ use crate::diag::{LineState, Severity, Verdict};
 const MOST: usize = 60_000;
 /// Characters that are kept for what follows the findings.
 const REST: usize = 16_000;
+/// Findings that are shown.
+const SHOWN: usize = 50;
 /// Rows of what follows the findings.
 const ROWS: usize = 20;
 
@@ -24,8 +27,8 @@ pub fn render(view: &View<'_>) -> String {
     let mut out = String::from("<!-- fwproof -->\n");
     page.head(&mut out);
     page.unread(&mut out);
+    page.checks(&mut out);
     let mut rest = String::new();
-    page.checks(&mut rest);
     page.quiet(&mut rest);
     page.notes(&mut rest);
     cap(&mut rest, REST);
@@ -103,10 +106,12 @@ impl Page<'_> {
         }
         out.push_str("### Findings\n\n");
         let mut used = out.chars().count();
+        let mut advised: BTreeSet<&str> = BTreeSet::new();
         for (i, entry) in open.iter().enumerate() {
-            let text = self.finding(entry);
+            // Why and what to do is said once for a check.
+            let text = self.finding(entry, advised.insert(&entry.check.id));
             let length = text.chars().count();
-            if used + length > room {
+            if used + length > room || i >= SHOWN {
                 let what = counted(open.len() - i, "more finding", "more findings");
                 let _ = writeln!(out, "… and {what}, none of them worse: the other formats have them all.\n");
                 return;
@@ -116,7 +121,7 @@ impl Page<'_> {
         }
     }
 
-    fn finding(&self, entry: &Entry<'_>) -> String {
+    fn finding(&self, entry: &Entry<'_>, advice: bool) -> String {
         let finding = entry.finding;
         let mut out = String::new();
         let at = format!("{}:{}", entry.at.path, entry.at.line);
@@ -142,7 +147,7 @@ impl Page<'_> {
             let _ = writeln!(out, "- {name}: {}", escape(&text));
         }
         for (name, text) in [("wanted", &entry.check.title), ("why", &entry.check.why), ("fix", &entry.check.fix)] {
-            if !text.trim().is_empty() {
+            if advice && !text.trim().is_empty() {
                 let _ = writeln!(out, "- {name}: {}", escape(&self.lines.prose(text)));
             }
         }

@@ -6,6 +6,7 @@ pub mod csv;
 mod entries;
 pub mod github;
 pub mod gitlab;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -55,23 +56,24 @@ pub struct ReportFormat {
     pub id: &'static str,
     /// Renders, with a line end at the end.
     pub render: fn(&View<'_>) -> String,
+    /// Shows [`Report::exposure`], which takes time.
+    pub exposure: bool,
 }
 
 /// Every format that this version writes.
 pub static FORMATS: &[ReportFormat] = &[
-    ReportFormat { id: "concise", render: concise::render },
-    ReportFormat { id: "csv", render: csv::render },
-    ReportFormat { id: "github", render: github::render },
-    ReportFormat { id: "gitlab", render: gitlab::render },
-    ReportFormat { id: "json", render: json::render },
-    ReportFormat { id: "junit", render: junit::render },
-    ReportFormat { id: "markdown", render: markdown::render },
-    ReportFormat { id: "sarif", render: sarif::render },
-    ReportFormat { id: "text", render: text::render },
+    ReportFormat { id: "concise", render: concise::render, exposure: false },
+    ReportFormat { id: "csv", render: csv::render, exposure: false },
+    ReportFormat { id: "github", render: github::render, exposure: false },
+    ReportFormat { id: "gitlab", render: gitlab::render, exposure: false },
+    ReportFormat { id: "html", render: html::render, exposure: true },
+    ReportFormat { id: "json", render: json::render, exposure: false },
+    ReportFormat { id: "junit", render: junit::render, exposure: false },
+    ReportFormat { id: "markdown", render: markdown::render, exposure: false },
+    ReportFormat { id: "sarif", render: sarif::render, exposure: false },
+    ReportFormat { id: "text", render: text::render, exposure: false },
 ];
 
-/// Formats that the command line knows of but that this version does not write.
-pub static PLANNED: &[&str] = &["html"];
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
