@@ -52,7 +52,12 @@ fn sarif_schema() -> Value {
     let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
     let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == "serde-sarif").unwrap();
     let manifest = Path::new(package["manifest_path"].as_str().unwrap());
-    serde_json::from_str(&fs::read_to_string(manifest.parent().unwrap().join("src/schema.json")).unwrap()).unwrap()
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(manifest.parent().unwrap().join("src/schema.json")).unwrap()).unwrap();
+    // The published pattern has a bracket too many, which validators refuse. No report says its language.
+    for definition in ["run", "toolComponent"] {
+        schema["definitions"][definition]["properties"]["language"].as_object_mut().unwrap().remove("pattern");
+    }
+    schema
 }
 
 fn errors(schema: &Value, value: &Value) -> Vec<String> {
@@ -79,7 +84,8 @@ fn sarif_has_what_github_and_gitlab_ask_for() {
         assert!(ids.contains(&id), "every check that ran is listed: {id} of {ids:?}");
     }
     for rule in rules {
-        for text in [&rule["shortDescription"]["text"], &rule["fullDescription"]["text"], &rule["help"]["text"], &rule["help"]["markdown"]] {
+        for text in [&rule["shortDescription"]["text"], &rule["fullDescription"]["text"], &rule["help"]["text"], &rule["help"]["markdown"]]
+        {
             assert!(text.as_str().is_some_and(|t| !t.is_empty()), "{rule}");
         }
         let number = rule["properties"]["security-severity"].as_str().map(|n| n.parse::<f32>().unwrap());
@@ -168,9 +174,9 @@ fn elements(xml: &str) -> Vec<(String, Vec<(String, String)>, usize)> {
             quick_xml::events::Event::Eof => break,
             _ => continue,
         };
-        let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
-        let attributes = start.attributes().map(|a| a.unwrap()).map(|a| (text(a.key.as_ref()), text(&a.value))).collect();
-        out.push((text(start.name().as_ref()), attributes, depth));
+        let attributes = start.attributes().map(|a| a.unwrap());
+        let attributes = attributes.map(|a| (a.key.as_ref().to_owned(), a.value.to_string())).collect();
+        out.push((start.name().as_ref().to_owned(), attributes, depth));
         depth += usize::from(!empty);
     }
     assert_eq!(depth, 0);
@@ -238,7 +244,10 @@ fn gitlab_gets_an_array_of_issues_with_unique_fingerprints() {
         let issues: Vec<Value> = serde_json::from_str(&text).unwrap();
         let mut seen = BTreeSet::new();
         for issue in &issues {
-            assert!(["description", "check_name", "fingerprint"].iter().all(|k| issue[k].as_str().is_some_and(|t| !t.is_empty())), "{issue}");
+            assert!(
+                ["description", "check_name", "fingerprint"].iter().all(|k| issue[k].as_str().is_some_and(|t| !t.is_empty())),
+                "{issue}"
+            );
             assert!(seen.insert(issue["fingerprint"].as_str().unwrap().to_owned()), "{issue}");
             assert!(["info", "minor", "major", "critical", "blocker"].contains(&issue["severity"].as_str().unwrap()));
             assert!(issue["location"]["lines"]["begin"].as_u64().unwrap() > 0);
@@ -284,9 +293,11 @@ fn a_table_has_the_same_columns_in_every_row_and_no_formula() {
 #[test]
 fn one_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere() {
     for html in [small("html"), many(300, "html"), hostile("html").0] {
-        for outside in ["<script", "javascript:", "src=", "<link", "@import", "url(", "http://", "https://", " on"] {
+        for outside in
+            ["<script", "javascript:", "src=", "<link", "@import", "url(", "http://", "https://", " onerror", " onload", " onclick"]
+        {
             let tags = html.split('<').skip(1).filter_map(|t| t.split('>').next());
-            let hit = tags.map(|t| format!("<{t}")).find(|t| t.contains(outside) && !t.contains("=\"From ") && !t.starts_with("<table"));
+            let hit = tags.map(|t| format!("<{t}")).find(|t| t.contains(outside));
             assert!(hit.is_none(), "{outside}: {hit:?}");
         }
         let ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|r| r.split('"').next()).collect();
@@ -304,7 +315,8 @@ fn one_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere() {
         }
     }
     let html = small("html");
-    for part in ["Who can reach what", "not modelled", "attested", "not-applicable", "Waived", "Small &amp; Sons", "&lt;b&gt;old&lt;/b&gt;"] {
+    for part in ["Who can reach what", "not modelled", "attested", "not-applicable", "Waived", "Small &amp; Sons", "&lt;b&gt;old&lt;/b&gt;"]
+    {
         assert!(html.contains(part), "{part}");
     }
 }
@@ -313,27 +325,32 @@ fn one_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere() {
 fn one_run_writes_many_reports_and_the_exit_code_is_the_same() {
     let place = Place::with(&[("edge/nftables.conf", EDGE), ("baseline.yaml", &BASELINE.replace("firewalls: 1", "firewalls: 2"))]);
     let mut args = vec!["check".to_owned(), ".".into(), "--as-of".into(), "2026-09-01".into()];
+    let mut alone = Vec::new();
     for format in FORMATS {
         args.extend(["-o".into(), format!("{}=out.{}", format.id, format.id)]);
         let run = place.run(&["check", ".", "--as-of", "2026-09-01", "--format", format.id]);
         assert_eq!(run.code, 1, "{}", format.id);
+        alone.push(run.out);
     }
-    let run = place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", run.err);
-    assert!(run.err.ends_with("FAIL (fail-on medium)\n"), "{}", run.err);
-    for format in FORMATS.iter().filter(|f| f.id != "text") {
-        let alone = place.run(&["check", ".", "--as-of", "2026-09-01", "--format", format.id]).out;
-        assert_eq!(fs::read_to_string(place.path().join(format!("out.{}", format.id))).unwrap(), alone, "{}", format.id);
+    // The second time there are reports in the folder: they are no configurations.
+    for _ in 0..2 {
+        let run = place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", run.err);
+        assert!(run.err.ends_with("FAIL (fail-on medium)\n"), "{}", run.err);
+        for (format, alone) in FORMATS.iter().zip(&alone).filter(|(f, _)| f.id != "text") {
+            assert_eq!(&fs::read_to_string(place.path().join(format!("out.{}", format.id))).unwrap(), alone, "{}", format.id);
+        }
     }
     // A format on standard output, and another beside it.
-    let run = place.run(&["check", ".", "--format", "concise", "-o", "sarif=x.sarif"]);
+    let run = place.run(&["check", "edge", "-b", "baseline.yaml", "--format", "concise", "-o", "sarif=x.sarif"]);
     assert!(run.code == 1 && run.out.contains("high[all-firewalls-there]") && place.path().join("x.sarif").exists(), "{}", run.out);
     assert_eq!(place.run(&["check", ".", "-o", "sarif="]).code, 2);
 }
 
 #[test]
 fn a_run_in_a_part_of_a_repository_names_files_as_the_repository_does() {
-    let place = Place::with(&[("configs/edge/nftables.conf", EDGE), ("configs/baseline.yaml", &BASELINE.replace("firewalls: 1", "firewalls: 2"))]);
+    let place =
+        Place::with(&[("configs/edge/nftables.conf", EDGE), ("configs/baseline.yaml", &BASELINE.replace("firewalls: 1", "firewalls: 2"))]);
     let root = fs::canonicalize(place.path()).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fwproof"));
     command.args(["check", ".", "--format", "github"]).current_dir(root.join("configs")).env_clear().env("GITHUB_WORKSPACE", &root);
@@ -350,10 +367,12 @@ fn many(n: usize, format: &str) -> String {
     let check = |severity: Severity| {
         let findings = (0..n / 3).map(|i| {
             let span = Span::new(id, i * 20, i * 20 + 19);
-            let mut f = Finding::new(format!("rule {i} lets too much through"), Label::new(span, "this one")).on("edge").about(format!("{i}"));
+            let mut f =
+                Finding::new(format!("rule {i} lets too much through"), Label::new(span, "this one")).on("edge").about(format!("{i}"));
             (f.check, f.severity) = (format!("a-{severity}"), severity);
             f.related = (0..if i == 0 { 150 } else { 2 }).map(|k| Label::new(span, format!("other {k}"))).collect();
-            f.witness = Some(Witness { words: "TCP".into(), packet: "{}".into(), path: vec![Label::new(span, "rule")], conditions: vec![] });
+            f.witness =
+                Some(Witness { words: "TCP".into(), packet: "{}".into(), path: vec![Label::new(span, "rule")], conditions: vec![] });
             f
         });
         CheckResult {
@@ -409,10 +428,14 @@ fn hostile(format: &str) -> (String, String) {
     let place = Place::with(&[]);
     let comment = EVIL.replace('"', "'");
     let rule = format!("tcp dport 23 accept comment \"{comment}\"");
-    let text = EDGE.replace("iifname \"eth0\" tcp dport 22 accept comment \"admins\"", &format!("{rule}\n    bogus {comment}\n    ::error::begins a line"));
+    let text = EDGE.replace(
+        "iifname \"eth0\" tcp dport 22 accept comment \"admins\"",
+        &format!("{rule}\n    bogus {comment}\n    ::error::begins a line"),
+    );
     place.write("::error::edge,=1 <b>&%0A@x #1/a b.nft", text.as_bytes());
     let telnet = "  - id: telnet-closed\n    title: \"<i>Telnet</i> is closed ::x\"\n    severity: high\n    flow: { from: internet, to: firewall }\n    why: \"=1+1 <script>\"\n    fix: \"@me ##[x] \\u202e\"\n";
-    let baseline = BASELINE.replace("devices: [edge]", "devices: [edge, 'other']").replace("title: Tiny Ltd", "title: \"Tiny <script> ::error::\"");
+    let baseline =
+        BASELINE.replace("devices: [edge]", "devices: [edge, 'other']").replace("title: Tiny Ltd", "title: \"Tiny <script> ::error::\"");
     place.write("baseline.yaml", format!("{baseline}{telnet}").as_bytes());
     let run = place.run(&["check", ".", "--format", format, "--as-of", "2026-09-01", "--all"]);
     assert!(run.code == 1 || run.code == 3, "{}", run.err);
@@ -423,7 +446,8 @@ fn hostile(format: &str) -> (String, String) {
 fn hostile_text_is_only_text_in_every_format() {
     for format in FORMATS {
         let (out, err) = hostile(format.id);
-        assert!(out.contains("telnet-closed") && out.contains("alert(1)"), "{}: the text is there: {out}", format.id);
+        let quotes = ["html", "json", "junit", "markdown", "text"].contains(&format.id);
+        assert!(out.contains("telnet-closed") && (!quotes || out.contains("alert(1)")), "{}: the text is there: {out}", format.id);
         for c in out.chars().chain(err.chars()) {
             let bad = (c.is_control() && !matches!(c, '\n' | '\t')) && !(c == '\r' && format.id == "csv");
             let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}' | '\u{9b}');

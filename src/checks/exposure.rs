@@ -1,6 +1,6 @@
 //! The matrix of zones: no check, but the same questions as [`super::flow`] asks, for every pair of zones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
@@ -134,16 +134,20 @@ impl Asked<'_, '_> {
         Ok(lines
             .into_iter()
             .map(|(line, (arriving, accepted, certain))| {
-                let boxes = readable(&arriving, self.family);
-                let words_of = |c: &Cube| words::cube_words(c, self.way, self.family, &self.analysis.space);
-                let services = readable(&accepted, self.family);
-                self.passage(
-                    line,
-                    services.iter().map(|c| words::service_words(c, self.family)).collect(),
-                    boxes.iter().take(BOXES).map(words_of).collect(),
-                    boxes.len().saturating_sub(BOXES),
-                    certain,
-                )
+                // Boxes that differ in nothing but the service are one: what opens a connection is told in several, by TCP flags and ICMP types.
+                let mut boxes: Vec<(String, Vec<String>)> = Vec::new();
+                for cube in readable(&arriving, self.family) {
+                    let service = words::service_words(&cube, self.family);
+                    let all = words::cube_words(&cube, self.way, self.family, &self.analysis.space);
+                    let rest = all.strip_prefix(&service).map_or_else(|| format!(" {all}"), str::to_owned);
+                    match boxes.iter_mut().find(|(r, _)| *r == rest) {
+                        Some((_, services)) => services.push(service),
+                        None => boxes.push((rest, vec![service])),
+                    }
+                }
+                let services = readable(&accepted, self.family).iter().map(|c| words::service_words(c, self.family)).collect();
+                let shown = boxes.iter().take(BOXES).map(|(rest, services)| format!("{}{rest}", merged(services.clone()).join(" or ")));
+                self.passage(line, merged(services), shown.collect(), boxes.len().saturating_sub(BOXES), certain)
             })
             .collect())
     }
@@ -157,20 +161,45 @@ impl Asked<'_, '_> {
             .map(|hit| {
                 let service = words::service_words(&hit.decided_as.header_cube(self.family), self.family);
                 let packet = words::packet_words(&hit.packet, self.way, self.family, &self.analysis.space);
-                self.passage(hit.line, [format!("such as {service}")].into(), vec![format!("for instance {packet}")], 0, hit.certain)
+                self.passage(hit.line, vec![format!("such as {service}")], vec![format!("for instance {packet}")], 0, hit.certain)
             })
             .collect())
     }
 
-    fn passage(&self, line: Line, services: BTreeSet<String>, boxes: Vec<String>, more: usize, certain: bool) -> Passage {
+    fn passage(&self, line: Line, services: Vec<String>, boxes: Vec<String>, more: usize, certain: bool) -> Passage {
         Passage {
             device: self.analysis.device.name.clone(),
             family: self.family.name(),
             line: label(self.analysis, line, self.fallback, self.analysis.line_words(line)),
-            services: services.into_iter().collect(),
+            services,
             boxes,
             more,
             certain,
         }
+    }
+}
+
+/// The same services in few words: without doubles, `anything` where every protocol is among them, TCP and UDP first.
+fn merged(mut services: Vec<String>) -> Vec<String> {
+    let rank = |s: &str| if s.starts_with("tcp") { 0 } else { usize::from(!s.starts_with("udp")) + 1 };
+    services.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
+    services.dedup();
+    let rest = services.iter().find_map(|s| s.strip_prefix("any protocol but ").map(str::to_owned));
+    // Of ICMP only what asks something opens a connection, and each family has its own.
+    let whole = |p: &str| p.starts_with("icmp") || services.iter().any(|s| s == p);
+    let all = services.iter().any(|s| s == "any protocol") || rest.is_some_and(|r| r.split(',').all(whole));
+    if all { vec!["anything".into()] } else { services }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merged;
+
+    #[test]
+    fn what_holds_every_protocol_is_anything() {
+        let of = |list: &[&str]| merged(list.iter().map(|s| (*s).to_owned()).collect()).join("; ");
+        assert_eq!(of(&["any protocol but icmp,tcp,icmpv6", "icmpv6 type 128,139", "tcp"]), "anything");
+        assert_eq!(of(&["any protocol but icmp,tcp,icmpv6", "tcp/22 (ssh)"]), "tcp/22 (ssh); any protocol but icmp,tcp,icmpv6");
+        assert_eq!(of(&["icmp type 8", "udp/53", "tcp/22", "tcp/22"]), "tcp/22; udp/53; icmp type 8");
     }
 }

@@ -51,7 +51,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let paths = paths(args);
     let quiet = args.reading.quiet;
     let origin = baseline::find(args.baseline.as_deref(), &paths, quiet)?;
-    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), origin.beside())?;
+    // A report of an earlier run is no configuration.
+    let mut beside = origin.beside();
+    beside.extend(targets.iter().filter_map(|t| t.path.map(Path::to_path_buf)));
+    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), beside)?;
     let redactor = inventory.redactor();
     let baseline = origin.load(&mut inventory.sources, quiet)?;
     let progress = args.reading.progress("judging");
@@ -82,8 +85,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         let text = (target.format.render)(&view);
         match target.path {
             None => out.write(&text),
-            Some(path) => fs::write(path, &text)
-                .map_err(|e| Failure::usage(format!("{}: the report cannot be written: {e}", path.display())))?,
+            Some(path) => {
+                fs::write(path, &text).map_err(|e| Failure::usage(format!("{}: the report cannot be written: {e}", path.display())))?
+            }
         }
     }
     if silent && !quiet {

@@ -166,8 +166,10 @@ fn finding(page: &mut Markup<'_>, view: &View<'_>, lines: &Lines<'_>, entry: &En
     let place = format!("{}:{}:{}", entry.at.path, entry.at.line, entry.at.column);
     let (tag, end, message, fate) = match &finding.waived {
         Some(waived) => ("<skipped", "</skipped>", format!("waived: {waived}"), Fate::Skipped),
-        None if entry.fails(view.fail_on) => ("<failure", "</failure>", format!("{place}: {sentence}"), Fate::Failed),
-        None => ("<skipped", "</skipped>", format!("below the bar (fail-on {}): {place}: {sentence}", view.fail_on), Fate::Skipped),
+        None if entry.fails(view.fail_on) => ("<failure", "</failure>", format!("{place}: {level}: {sentence}"), Fate::Failed),
+        None => {
+            ("<skipped", "</skipped>", format!("below the bar (fail-on {}): {place}: {level}: {sentence}", view.fail_on), Fate::Skipped)
+        }
     };
     page.raw(tag).attr("type", &level).attr("message", &message).raw(">");
     page.text(&format!("{level}: {sentence}")).raw("\n--> ").text(&place);

@@ -141,7 +141,8 @@ impl Page<'_> {
             let before: String = line.get(..range.start).unwrap_or("").chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let under = "^".repeat(line.get(range).unwrap_or("").chars().count().max(1));
             let label = self.lines.clean(&finding.primary.text);
-            let _ = writeln!(out, "{}\n", fenced(&format!("{number} | {line}\n{gap} | {before}{under} {label}")));
+            let marked = format!("{number} | {line}\n{gap} | {before}{under} {label}");
+            let _ = writeln!(out, "{}\n", fenced(marked.trim_end()));
         }
         for (name, text) in self.lines.details(finding, 8) {
             let _ = writeln!(out, "- {name}: {}", escape(&text));
@@ -166,7 +167,12 @@ impl Page<'_> {
             let at = code(&self.lines.clean(&format!("{}:{}", entry.at.path, entry.at.line)));
             let why = finding.waived.as_deref().unwrap_or("");
             let sentence = escape(&self.lines.sentence(finding));
-            let row = format!("- {} {} {at}: {sentence}. Waived: {}\n", entry.level_words(), escape(&finding.check), escape(&self.lines.prose(why)));
+            let row = format!(
+                "- {} {} {at}: {sentence}. Waived: {}\n",
+                entry.level_words(),
+                escape(&finding.check),
+                escape(&self.lines.prose(why))
+            );
             used += row.chars().count();
             if i >= ROWS || used > room {
                 let _ = writeln!(out, "- and {} more", waived.len() - i);
@@ -315,7 +321,10 @@ mod tests {
     #[test]
     fn nothing_in_a_configuration_becomes_markdown() {
         assert_eq!(escape("<b>*x*</b> [a](b) `c` ![p](q) a|b"), r"&lt;b&gt;\*x\*&lt;/b&gt; \[a\](b) \`c\` \!\[p\](q) a\|b");
-        assert_eq!(escape("@me a@b #12 # x https://evil www.evil"), "@&#8203;me a@&#8203;b \\#&#8203;12 \\# x https&#58;//evil www&#46;evil");
+        assert_eq!(
+            escape("@me a@b #12 # x https://evil www.evil"),
+            "@&#8203;me a@&#8203;b \\#&#8203;12 \\# x https&#58;//evil www&#46;evil"
+        );
         assert_eq!((escape("- x"), escape("12. x"), escape("rule 1.2")), ("\\- x".into(), "12\\. x".into(), "rule 1.2".into()));
         assert_eq!(html("</summary> @x #1"), "&lt;/summary&gt; @&#8203;x #&#8203;1");
     }

@@ -84,9 +84,6 @@ mod tests {
         let lines = Lines::new(&sources, &redactor, &files);
         let mut markup = Markup::new(&lines);
         markup.raw("<p").attr("title", "\"><script>'&").raw(">").text("<b>\x1b\u{202e}\u{ffff}##[x]").raw("</p>").number(3u32);
-        assert_eq!(
-            markup.finish(),
-            "<p title=\"&quot;&gt;&lt;script&gt;&#39;&amp;\">&lt;b&gt;␛\\u{202e}\u{fffd}# #[x]</p>3"
-        );
+        assert_eq!(markup.finish(), "<p title=\"&quot;&gt;&lt;script&gt;&#39;&amp;\">&lt;b&gt;␛\\u{202e}\u{fffd}# #[x]</p>3");
     }
 }

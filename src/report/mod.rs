@@ -74,7 +74,6 @@ pub static FORMATS: &[ReportFormat] = &[
     ReportFormat { id: "text", render: text::render, exposure: false },
 ];
 
-
 /// `1 file`, `2 files`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })

@@ -28,11 +28,7 @@ impl Workspace {
     /// The same as a URI reference, and whether it is relative to the root of the repository.
     pub(super) fn uri(&self, path: &str) -> (String, bool) {
         let path = self.relative(path);
-        if is_absolute(&path) {
-            (format!("file:///{}", encoded(path.trim_start_matches('/'))), false)
-        } else {
-            (encoded(&path), true)
-        }
+        if is_absolute(&path) { (format!("file:///{}", encoded(path.trim_start_matches('/'))), false) } else { (encoded(&path), true) }
     }
 }
 
@@ -61,8 +57,26 @@ fn encoded(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
-            | b',' | b';' | b'=' | b'@' => out.push(char::from(byte)),
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'.'
+            | b'_'
+            | b'~'
+            | b'/'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b';'
+            | b'='
+            | b'@' => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

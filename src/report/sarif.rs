@@ -258,7 +258,12 @@ impl Page<'_> {
             say(INCOMPLETE, level, format!("{}: {}", self.lines.clean(&i.path), self.lines.prose(&i.text)), Some(place));
         }
         if cut.results > 0 {
-            say(CUT, "warning", format!("{} left out: only the worst {RESULTS} are shown", counted(cut.results, "result", "results")), None);
+            say(
+                CUT,
+                "warning",
+                format!("{} left out: only the worst {RESULTS} are shown", counted(cut.results, "result", "results")),
+                None,
+            );
         }
         if cut.locations > 0 {
             let what = counted(cut.locations, "related location", "related locations");
@@ -376,7 +381,6 @@ fn pascal(id: &str) -> String {
     let word = |w: &str| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>();
     id.split('-').map(word).collect::<String>().chars().take(255).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -84,7 +84,11 @@ fn one(page: &mut Page<'_>, file: &FileReport, remarks: &Remarks, left: &mut usi
     };
     let format = file.format.unwrap_or("not recognised");
     page.out.raw("<details><summary><code>").text(&source.path).raw("</code> (").text(format).raw("): ");
-    page.out.text(&counted(total, "line", "lines")).raw(", ").text(&counted(said.len(), "with a remark", "with remarks")).raw("</summary>\n");
+    page.out
+        .text(&counted(total, "line", "lines"))
+        .raw(", ")
+        .text(&counted(said.len(), "with a remark", "with remarks"))
+        .raw("</summary>\n");
     let most = shown.len().min(*left);
     *left -= most;
     if most < total {
@@ -123,7 +127,9 @@ fn line(page: &mut Page<'_>, file: &FileReport, index: usize, remarks: &Remarks)
 fn not_understood(page: &mut Page<'_>) {
     let report = page.view.report;
     let out = &mut page.out;
-    out.raw("<section id=\"not-understood\" aria-labelledby=\"h-not-understood\">\n<h2 id=\"h-not-understood\">What was not understood</h2>\n");
+    out.raw(
+        "<section id=\"not-understood\" aria-labelledby=\"h-not-understood\">\n<h2 id=\"h-not-understood\">What was not understood</h2>\n",
+    );
     out.raw("<p>A check that could turn on one of these lines is unknown, never green.</p>\n");
     let open: Vec<(&FileReport, States)> =
         report.files.iter().filter(|f| f.format.is_some()).map(|f| (f, States::of(f))).filter(|(_, s)| s.open() > 0).collect();

@@ -2,8 +2,8 @@
 
 use super::{Page, level};
 use crate::diag::{Finding, Label};
-use crate::report::entries::{Entry, level_words};
 use crate::report::counted;
+use crate::report::entries::{Entry, level_words};
 
 /// Findings that are shown; the other formats have all.
 const MOST: usize = 2000;

@@ -32,10 +32,10 @@ pub(super) fn write(page: &mut Page<'_>) {
         out.raw("<tr><th scope=\"row\">").text(from).raw("</th>");
         for (c, cell) in row.iter().enumerate() {
             out.raw(match cell.answer {
-                Answer::Nothing => "<td class=\"soft\">",
-                Answer::Closed => "<td class=\"good\">",
+                // Whether it should be open the matrix does not know: no red, no green.
+                Answer::Nothing | Answer::Closed => "<td class=\"soft\">",
                 Answer::Unknown | Answer::Perhaps => "<td class=\"warn\">",
-                Answer::Open => "<td class=\"bad\">",
+                Answer::Open => "<td class=\"open\">",
             });
             let linked = has_details(cell);
             if linked {
@@ -45,7 +45,13 @@ pub(super) fn write(page: &mut Page<'_>) {
             if linked {
                 out.raw("</a>");
             }
-            let services: BTreeSet<&str> = cell.passages.iter().flat_map(|p| &p.services).map(String::as_str).collect();
+            // In the order in which each line tells them; where one lets everything through the others add nothing.
+            let mut seen = BTreeSet::new();
+            let mut services: Vec<&str> =
+                cell.passages.iter().flat_map(|p| &p.services).map(String::as_str).filter(|s| seen.insert(*s)).collect();
+            if seen.contains("anything") {
+                services = vec!["anything"];
+            }
             if !services.is_empty() {
                 let named = services.iter().take(SERVICES).copied().collect::<Vec<_>>().join(", ");
                 out.raw("<br>").text(&named);
@@ -84,7 +90,14 @@ fn word(answer: Answer) -> &'static str {
 }
 
 fn details(page: &mut Page<'_>, (r, c): (usize, usize), (from, to): (&str, &str), cell: &Cell) {
-    page.out.raw("<details").attr("id", &format!("x{r}-{c}")).raw("><summary>From <b>").text(from).raw("</b> to <b>").text(to).raw("</b>: ");
+    page.out
+        .raw("<details")
+        .attr("id", &format!("x{r}-{c}"))
+        .raw("><summary>From <b>")
+        .text(from)
+        .raw("</b> to <b>")
+        .text(to)
+        .raw("</b>: ");
     page.out.raw(word(cell.answer)).raw("</summary>\n<ul>\n");
     for passage in &cell.passages {
         page.out.raw("<li>").text(&passage.device).raw(", ").text(passage.family).raw(": ").text(&passage.services.join(", "));

@@ -47,7 +47,9 @@ impl Page<'_> {
         out.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
         out.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
         out.raw("<meta name=\"referrer\" content=\"no-referrer\">\n<title>").text(&format!("{conclusion}: {title}"));
-        out.raw("</title>\n<style>\n").raw(STYLE).raw("</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#findings\">To the findings</a>\n");
+        out.raw("</title>\n<style>\n")
+            .raw(STYLE)
+            .raw("</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#findings\">To the findings</a>\n");
         out.raw("<header>\n<h1>").text(title).raw("</h1>\n");
         out.raw("<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#glance\">At a glance</a></li>\n<li><a href=\"#findings\">Findings</a></li>\n");
         if report.exposure.is_some() {
@@ -165,7 +167,11 @@ impl Page<'_> {
         out.raw("<th scope=\"col\">unknown</th><th scope=\"col\">worst</th></tr></thead>\n<tbody>\n");
         for i in order {
             let row = rows[i];
-            out.raw("<tr><th scope=\"row\"><a").attr("href", &format!("#d{i}")).raw(">").text(&self.view.report.devices[i]).raw("</a></th>");
+            out.raw("<tr><th scope=\"row\"><a")
+                .attr("href", &format!("#d{i}"))
+                .raw(">")
+                .text(&self.view.report.devices[i])
+                .raw("</a></th>");
             out.raw("<td class=\"n\">").number((row.checks - row.fails - row.unknown) as u64).raw("</td>");
             out.raw(if row.fails > 0 { "<td class=\"n bad\">" } else { "<td class=\"n\">" }).number(row.fails as u64).raw("</td>");
             out.raw(if row.unknown > 0 { "<td class=\"n warn\">" } else { "<td class=\"n\">" }).number(row.unknown as u64).raw("</td><td>");
@@ -207,7 +213,9 @@ impl Page<'_> {
     fn foot(&mut self) {
         let version = format!("fwproof {}, {}", env!("CARGO_PKG_VERSION"), counted(self.view.report.checks.len(), "check", "checks"));
         self.out.raw("</main>\n<footer><p>").text(&version);
-        self.out.raw(". Secrets are taken out. What is said to hold holds for every packet of the modelled header, IPv4 and IPv6.</p></footer>\n");
+        self.out.raw(
+            ". Secrets are taken out. What is said to hold holds for every packet of the modelled header, IPv4 and IPv6.</p></footer>\n",
+        );
         self.out.raw("</body>\n</html>\n");
     }
 
