@@ -484,8 +484,6 @@ fn no_output_holds_a_part_of_a_secret() {
     let mut leaks = String::new();
     let mut said = 0;
     let commands: &[&[&str]] = &[
-        &["check", ".", "--all", "--as-of", "2026-11-23"],
-        &["check", ".", "--all", "--format", "json", "--as-of", "2026-11-23"],
         &["check", ".", "--color", "always", "--as-of", "2026-11-23"],
         &["annotate", "."],
         &["annotate", ".", "--summary"],
@@ -506,8 +504,9 @@ fn no_output_holds_a_part_of_a_secret() {
         &["trace", "edge", "--packets", "gateway/wg0.conf"],
         &["trace", "edge", "--packets", "notes/passwords.dat"],
     ];
-    for args in commands {
-        let (text, _) = run(root, args);
+    let formats = fwproof::report::FORMATS.iter().map(|f| vec!["check", ".", "--all", "--format", f.id, "--as-of", "2026-11-23"]);
+    for args in formats.chain(commands.iter().map(|c| c.to_vec())) {
+        let (text, _) = run(root, &args);
         said += text.len();
         if let Some((mark, part)) = marks.leak(&text) {
             let line = text.lines().find(|l| l.contains(&part)).unwrap_or("");

@@ -251,7 +251,11 @@ fn asks_for_service(analysis: &Analysis<'_>, line: Line) -> bool {
 pub(super) fn devices<'a>(world: &World<'a>, spec: &Spec, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
     let chosen = select::devices(world, spec).into_iter();
     let chosen = chosen.filter(|d| d.filter_is_known() && (!spec.on.is_empty() || !world.is_worker(&d.name)));
-    let chosen: Vec<&Device> = chosen.collect();
+    in_front(world, chosen.collect(), to)
+}
+
+/// Those of `chosen` that stand in front of a zone, of `any` place, or of the `firewall` itself, and the ways through them.
+pub(super) fn in_front<'a>(world: &World<'a>, chosen: Vec<&'a Device>, to: &str) -> Vec<(&'a Device, Vec<Way>)> {
     if to == "firewall" {
         return chosen.into_iter().map(|d| (d, vec![Way::Input])).collect();
     }

@@ -7,6 +7,7 @@ pub mod body;
 mod coverage;
 pub mod dates;
 mod encrypted;
+pub mod exposure;
 mod flow;
 mod killswitch;
 mod kind;

@@ -25,12 +25,12 @@ pub(crate) struct Args {
     /// What must hold
     #[arg(short, long, value_name = "BASELINE")]
     baseline: Option<PathBuf>,
-    /// Format of the report
-    #[arg(long, default_value = "text", value_name = "FORMAT")]
-    format: String,
-    /// Write the report to a file
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// Format of the report: concise, csv, github, gitlab, html, json, junit, markdown, sarif, text [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Write the report to a file; several with their formats: -o sarif=report.sarif -o html=report.html
+    #[arg(short, long, value_name = "[FORMAT=]FILE")]
+    output: Vec<String>,
     /// From which severity upwards findings and unknowns make the exit code 1
     #[arg(long, default_value = "medium", value_name = "SEVERITY", value_parser = PossibleValuesParser::new(["critical", "high", "medium", "low", "info"]))]
     fail_on: String,
@@ -45,43 +45,53 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let format = report_format(&args.format)?;
+    let targets = targets(args)?;
     let as_of = input::as_of(args.as_of.as_deref())?;
     let fail_on = Severity::ALL.into_iter().find(|s| s.name() == args.fail_on).unwrap_or(Severity::Medium);
     let paths = paths(args);
     let quiet = args.reading.quiet;
     let origin = baseline::find(args.baseline.as_deref(), &paths, quiet)?;
-    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), origin.beside())?;
+    // A report of an earlier run is no configuration.
+    let mut beside = origin.beside();
+    beside.extend(targets.iter().filter_map(|t| t.path.map(Path::to_path_buf)));
+    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), beside)?;
     let redactor = inventory.redactor();
     let baseline = origin.load(&mut inventory.sources, quiet)?;
     let progress = args.reading.progress("judging");
-    let report = pipeline::check(&inventory, &baseline, &redactor, as_of, args.reading.jobs);
+    let mut report = pipeline::check(&inventory, &baseline, &redactor, as_of, args.reading.jobs);
+    if targets.iter().any(|t| t.format.exposure) {
+        report.exposure = Some(pipeline::exposure(&inventory, &baseline, &redactor, as_of, args.reading.jobs));
+    }
     progress.finish_and_clear();
 
-    let to_file = args.output.as_deref().filter(|p| *p != Path::new("-"));
-    if to_file.is_some() {
-        out.plain();
-    }
-    let view = View {
+    let colors = out.color;
+    let mut view = View {
         report: &report,
         sources: &inventory.sources,
         redactor: &redactor,
         fail_on,
         allow_incomplete: args.reading.allow_incomplete,
         all: args.all,
-        list_incomplete: to_file.is_some(),
-        color: out.color,
+        list_incomplete: false,
+        color: false,
+        workspace: output::workspace(),
     };
-    let text = (format.render)(&view);
     args.reading.tell(&report.incomplete, &inventory.sources, &redactor);
-    match to_file {
-        None => out.write(&text),
-        Some(path) => {
-            fs::write(path, &text).map_err(|e| Failure::usage(format!("{}: the report cannot be written: {e}", path.display())))?;
-            if !quiet {
-                output::say(&report::last_line(&view));
+    let silent = targets.iter().all(|t| t.path.is_some());
+    for target in &targets {
+        view.list_incomplete = target.path.is_some();
+        view.color = colors && target.path.is_none() && target.format.id == "text";
+        out.colored(view.color);
+        let text = (target.format.render)(&view);
+        match target.path {
+            None => out.write(&text),
+            Some(path) => {
+                fs::write(path, &text).map_err(|e| Failure::usage(format!("{}: the report cannot be written: {e}", path.display())))?
             }
         }
+    }
+    if silent && !quiet {
+        output::say(&report::last_line(&view));
     }
     let code = report.conclusion(fail_on, args.reading.allow_incomplete).exit_code();
     // The process is about to end: giving the memory of a large configuration back piece by piece would only take time.
@@ -89,19 +99,42 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     Ok(code)
 }
 
-fn report_format(id: &str) -> Result<&'static report::ReportFormat, Failure> {
-    if let Some(format) = report::FORMATS.iter().find(|f| f.id == id) {
-        return Ok(format);
-    }
-    let available: Vec<&str> = report::FORMATS.iter().map(|f| f.id).collect();
-    let available = available.join(", ");
-    Err(Failure::usage(match report::PLANNED.contains(&id) {
-        true => format!("--format {id}: not in this version, which writes {available}"),
-        false => {
-            let hint = crate::checks::body::suggestion(id, report::FORMATS.iter().map(|f| f.id));
-            format!("--format {id}: there is no such format (this version writes {available}){hint}")
+/// A report to write: its format, and the file; `None`: standard output.
+struct Target<'a> {
+    format: &'static report::ReportFormat,
+    path: Option<&'a Path>,
+}
+
+/// `-o FILE` writes the format of `--format`; `-o FORMAT=FILE` another one besides. Without the former it goes to standard output, unless only
+/// the latter are there.
+fn targets(args: &Args) -> Result<Vec<Target<'_>>, Failure> {
+    let default = report_format(args.format.as_deref().unwrap_or("text"))?;
+    let mut targets = Vec::new();
+    for text in &args.output {
+        let named = text.split_once('=').and_then(|(id, path)| Some((report::FORMATS.iter().find(|f| f.id == id)?, path)));
+        let (format, path) = named.unwrap_or((default, text.as_str()));
+        if path.is_empty() {
+            return Err(Failure::usage(format!("-o {text}: the name of the file is missing")));
         }
-    }))
+        targets.push(Target { format, path: Some(Path::new(path)).filter(|p| *p != Path::new("-")) });
+    }
+    let first = targets.iter().any(|t| std::ptr::eq(t.format, default));
+    if targets.is_empty() || (args.format.is_some() && !first) {
+        targets.push(Target { format: default, path: None });
+    }
+    Ok(targets)
+}
+
+fn report_format(id: &str) -> Result<&'static report::ReportFormat, Failure> {
+    report::FORMATS.iter().find(|f| f.id == id).ok_or_else(|| {
+        let ids = report::FORMATS.iter().map(|f| f.id);
+        let available = ids.clone().collect::<Vec<_>>().join(", ");
+        let hint = match crate::checks::body::nearest(id, ids) {
+            Some(near) => format!("; did you mean \"{near}\"?"),
+            None => String::new(),
+        };
+        Failure::usage(format!("--format {id}: there is no such format (this version writes {available}){hint}"))
+    })
 }
 
 fn paths(args: &Args) -> Vec<PathBuf> {

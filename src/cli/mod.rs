@@ -55,8 +55,8 @@ enum Command {
     Formats(formats::Args),
     /// Write a first baseline from what is there
     Init(init::Args),
-    /// Print the JSON Schema of the baseline
-    Schema,
+    /// Print the JSON Schema of the baseline, or of the JSON report
+    Schema(schema::Args),
 }
 
 const EXIT_CODES: &str = "\
@@ -143,7 +143,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Explain(args) => explain::run(&args, out),
         Command::Formats(args) => formats::run(&args, out),
         Command::Init(args) => init::run(&args, out),
-        Command::Schema => schema::run(out),
+        Command::Schema(args) => schema::run(&args, out),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 
-use crate::report::Untrusted;
+use crate::report::{Untrusted, Workspace};
 
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -36,10 +36,10 @@ impl Output {
         Output { color, closed: false }
     }
 
-    /// No colours from now on: what is written goes to a file.
-    pub fn plain(&mut self) {
-        self.color = false;
-        colored::control::set_override(false);
+    /// With or without colours from now on: what goes to a file or to a program has none.
+    pub fn colored(&mut self, color: bool) {
+        self.color = color;
+        colored::control::set_override(color);
     }
 
     /// Writes finished text.
@@ -60,6 +60,19 @@ fn auto(var: impl Fn(&str) -> Option<String>, terminal: bool) -> bool {
         return true;
     }
     set("NO_COLOR").is_none() && terminal && var("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Where the run takes place. Build servers say where the repository is (GITHUB_WORKSPACE, CI_PROJECT_DIR); else it is the current folder.
+pub(crate) fn workspace() -> Workspace {
+    let folder = std::env::current_dir().map(|p| slashes(&p.to_string_lossy())).unwrap_or_default();
+    let named = ["GITHUB_WORKSPACE", "CI_PROJECT_DIR"].into_iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
+    let root = named.map_or_else(|| folder.clone(), |n| std::fs::canonicalize(&n).map_or(n, |p| p.to_string_lossy().into_owned()));
+    Workspace { root: slashes(&root), folder }
+}
+
+/// With `/`, and without the `\\?\` of whole paths, where the system writes `\`.
+fn slashes(path: &str) -> String {
+    if cfg!(windows) { path.trim_start_matches(r"\\?\").replace('\\', "/") } else { path.to_owned() }
 }
 
 /// A line on standard error.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{LineState, Note, Severity};
+use super::{Exposure, LineState, Note, Severity};
 use crate::source::{FileId, Span};
 
 /// The answer to a check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No format of the devices that were read shows what is asked, or none of them has it: nothing is claimed.
@@ -235,4 +235,6 @@ pub struct Report {
     pub checks: Vec<CheckResult>,
     /// What keeps the analysis from being complete.
     pub incomplete: Vec<Incomplete>,
+    /// Who can reach what; only where a report that shows it is asked for, as it takes time.
+    pub exposure: Option<Exposure>,
 }

@@ -1,8 +1,10 @@
 //! What can be said: severities, line states, notes, findings and verdicts. Data only, no rendering.
 
+mod exposure;
 mod finding;
 mod tally;
 
+pub use exposure::{Answer, Cell, Exposure, Passage};
 pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness};
 pub use tally::{Conclusion, Tally};
 

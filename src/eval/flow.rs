@@ -542,6 +542,17 @@ pub fn passing(analysis: &Analysis<'_>, query: Query, arriving: &[Cube], decidin
     passing_within(analysis, query, arriving, deciding, None)
 }
 
+/// As [`passing`], giving up after so many steps of work.
+pub fn passing_in(
+    analysis: &Analysis<'_>,
+    query: Query,
+    arriving: &[Cube],
+    deciding: &[Cube],
+    steps: usize,
+) -> Result<Vec<Passing>, Limit> {
+    passing_within(analysis, query, arriving, deciding, Some(Budget(steps)))
+}
+
 /// As [`passing`]; with a budget, within that for all lines together.
 fn passing_within(
     analysis: &Analysis<'_>,

@@ -28,7 +28,7 @@ const FOREIGN: &[&str] = &[
     "md", "markdown", "rst", "adoc", "csv", "tsv", "yaml", "yml", "toml", "lock", "pdf", "doc", "docx", "xls", "xlsx", "ods", "odt", "png",
     "jpg", "jpeg", "gif", "svg", "ico", "html", "htm", "css", "js", "ts", "py", "rs", "go", "c", "h", "java", "rb", "pl", "log", "zip",
     "gz", "xz", "bz2", "tar", "tgz", "7z", "pem", "crt", "cer", "key", "csr", "p12", "pfx", "der", "crl", "pub", "asc", "sig", "sqlite",
-    "db", "pcap", "pcapng", "snap", "bak~", "swp", "tmpl", "j2",
+    "db", "pcap", "pcapng", "snap", "bak~", "swp", "tmpl", "j2", "sarif",
 ];
 
 /// Whole names, in lower case, of the same sort.

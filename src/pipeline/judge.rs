@@ -4,8 +4,8 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 use super::{Inventory, guarded, in_pool};
-use crate::checks::{Outcome, World, select};
-use crate::diag::{CheckResult, Finding, Incomplete, Label, Report, Verdict};
+use crate::checks::{Outcome, World, exposure, select};
+use crate::diag::{CheckResult, Exposure, Finding, Incomplete, Label, Report, Verdict};
 use crate::rulesets::{Baseline, Entry};
 use crate::source::Redactor;
 
@@ -39,9 +39,29 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
         devices: inventory.devices.iter().map(|d| d.name.clone()).collect(),
         checks,
         incomplete,
+        exposure: None,
     };
     scrub(&mut report, redactor);
     report
+}
+
+/// Who can reach what between the zones of a baseline. `redactor` is [`Inventory::redactor`]; every text has passed it.
+pub fn exposure(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as_of: Date, threads: usize) -> Exposure {
+    let world = baseline.world(&inventory.devices, &inventory.sources, redactor, as_of, inventory.exported.clone());
+    let mut made = in_pool(threads, || guarded(|| exposure::exposure(&world))).unwrap_or_else(|| Exposure {
+        left_out: Some("the matrix was not made because of an error in fwproof itself (please report it)".into()),
+        ..Exposure::default()
+    });
+    let clean = |text: &mut String| *text = redactor.scrub(text);
+    for cell in &mut made.cells {
+        cell.unknown.iter_mut().for_each(clean);
+        for passage in &mut cell.passages {
+            clean(&mut passage.device);
+            clean(&mut passage.line.text);
+            passage.services.iter_mut().chain(&mut passage.boxes).for_each(clean);
+        }
+    }
+    made
 }
 
 fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {

@@ -63,17 +63,23 @@ struct Summary<'a> {
     notes: Vec<NoteLine<'a>>,
 }
 
-/// The five states in the order in which the design lists them.
-#[derive(Serialize)]
+/// How many lines ended in each of the five states.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Lines")]
 pub(super) struct States {
-    understood: usize,
-    irrelevant: usize,
-    not_modelled: usize,
-    unsupported: usize,
-    unrecognised: usize,
+    pub understood: usize,
+    pub irrelevant: usize,
+    pub not_modelled: usize,
+    pub unsupported: usize,
+    pub unrecognised: usize,
 }
 
 impl States {
+    /// How many lines were not fully understood.
+    pub fn open(&self) -> usize {
+        self.not_modelled + self.unsupported + self.unrecognised
+    }
+
     pub fn of(file: &FileReport) -> States {
         let counts = file.counts();
         let of = |s: LineState| counts.get(&s).copied().unwrap_or(0);

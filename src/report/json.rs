@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,33 +17,48 @@ use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict, Wi
 /// Name and version of the shape.
 pub const SCHEMA: &str = "fwproof-report/1";
 
-#[derive(Serialize)]
+/// What `fwproof check --format json` found out.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Report")]
 struct Doc<'a> {
+    /// Name and version of this shape: `fwproof-report/1`.
     schema: &'static str,
+    /// Version of the program.
     fwproof: &'static str,
     title: &'a str,
+    /// The day as of which it was judged, `YYYY-MM-DD`.
     as_of: &'a str,
+    /// From which severity upwards findings fail the run.
     fail_on: Severity,
+    /// `PASS`, `FAIL` or `INCOMPLETE`.
     conclusion: &'static str,
+    /// 0, 1 or 3, as the process ends.
     exit_code: u8,
     summary: Summary,
+    /// Names of devices.
     devices: &'a [String],
     files: Vec<File<'a>>,
+    /// Empty: everything was read and judged.
     incomplete: Vec<Unread<'a>>,
+    /// Every check that ran, whether or not it holds.
     checks: Vec<Check<'a>>,
 }
 
-#[derive(Serialize)]
+/// Counts.
+#[derive(Serialize, JsonSchema)]
 struct Summary {
     files: usize,
+    /// Violated and overdue findings that are not waived.
     findings: BySeverity,
     unknown: usize,
     waived: usize,
+    /// Files of which not everything could be read.
     unread: usize,
     checks: ByVerdict,
 }
 
-#[derive(Serialize)]
+/// Findings by severity.
+#[derive(Serialize, JsonSchema)]
 struct BySeverity {
     critical: usize,
     high: usize,
@@ -50,7 +67,8 @@ struct BySeverity {
     info: usize,
 }
 
-#[derive(Serialize)]
+/// Checks by verdict.
+#[derive(Serialize, JsonSchema)]
 struct ByVerdict {
     holds: usize,
     violated: usize,
@@ -60,23 +78,30 @@ struct ByVerdict {
     not_applicable: usize,
 }
 
-#[derive(Serialize)]
+/// A file of the run, as it was read.
+#[derive(Serialize, JsonSchema)]
 struct File<'a> {
     path: &'a str,
+    /// Id of the format; null if none was recognised.
     format: Option<&'static str>,
     device: Option<&'a str>,
+    /// How many lines ended in each of the five states.
     lines: States,
     notes: Vec<NoteAt<'a>>,
 }
 
-#[derive(Serialize)]
+/// What was not fully understood.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Note")]
 struct NoteAt<'a> {
     location: Location<'a>,
+    /// `not_modelled`, `unsupported` or `unrecognised`.
     state: &'static str,
     text: &'a str,
 }
 
-#[derive(Serialize)]
+/// Why the analysis is incomplete.
+#[derive(Serialize, JsonSchema)]
 struct Unread<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,66 +109,95 @@ struct Unread<'a> {
     text: &'a str,
 }
 
-#[derive(Serialize)]
+/// A check with its answer.
+#[derive(Serialize, JsonSchema)]
 struct Check<'a> {
     id: &'a str,
     title: &'a str,
     severity: Severity,
+    /// The analysis behind the check.
     kind: &'static str,
+    /// The ruleset it came from; null for the user's own.
     ruleset: Option<&'a str>,
     verdict: Verdict,
     why: &'a str,
     fix: &'a str,
     refs: &'a [String],
+    /// Devices, people or attestations that it was judged on.
     considered: &'a [String],
+    /// Devices whose exports never show what it asks.
     not_shown_by: &'a [String],
+    /// Zones that it protects.
     zones: &'a [String],
     findings: Vec<FindingDoc<'a>>,
 }
 
-#[derive(Serialize)]
+/// What does not hold, or is not known.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
 struct FindingDoc<'a> {
+    /// Stays the same while the finding does: no line numbers in it.
     fingerprint: String,
     verdict: Verdict,
     severity: Severity,
     device: Option<&'a str>,
     message: &'a str,
+    /// What it is about, stable against moved lines.
     subject: &'a str,
+    /// How many places of the same kind it stands for.
     count: u32,
+    /// The waiver that accepts it: reason, owner and expiry.
     waived: Option<&'a str>,
     location: Location<'a>,
     /// The source line, secrets taken out.
     source: String,
     related: Vec<LabelDoc<'a>>,
     witness: Option<WitnessDoc<'a>>,
+    /// For what is unknown: what was not understood, or is missing.
     causes: Vec<LabelDoc<'a>>,
     fix: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// A place with a few words.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Label")]
 struct LabelDoc<'a> {
     location: Location<'a>,
     text: &'a str,
 }
 
-#[derive(Serialize)]
+/// A packet that shows a finding.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Witness")]
 struct WitnessDoc<'a> {
     words: &'a str,
     /// A line of `trace --packets` as an object; as a string should it be none.
     packet: Value,
+    /// The rules that it passed, in order, the deciding one last.
     passed: Vec<LabelDoc<'a>>,
+    /// What is not modelled and must be so (or not so) for it.
     conditions: &'a [String],
 }
 
-#[derive(Serialize)]
+/// A place. Lines and columns count from 1, columns in characters; the end is exclusive.
+#[derive(Serialize, JsonSchema)]
 struct Location<'a> {
     path: &'a str,
     line: u32,
     column: u32,
     end_line: u32,
     end_column: u32,
+    /// Byte offsets in the decoded text.
     start: u32,
     end: u32,
+}
+
+/// The JSON Schema of the report.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<Doc<'static>>();
+    schema.insert("title".into(), "A report of fwproof (fwproof-report/1)".into());
+    schema.to_value()
 }
 
 /// The report, with a line end at the end.

@@ -1,14 +1,26 @@
 //! Reports: one file per format. They render a finished [`crate::diag::Report`] and decide nothing.
 
 pub mod annotate;
+pub mod concise;
+pub mod csv;
+mod entries;
+pub mod github;
+pub mod gitlab;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+mod markup;
 mod notes;
+mod paths;
+pub mod sarif;
 pub mod show;
 mod snippet;
 mod summary;
 pub mod text;
 mod untrusted;
 
+pub use paths::Workspace;
 pub use snippet::Lines;
 pub use summary::last_line;
 pub use untrusted::Untrusted;
@@ -34,6 +46,8 @@ pub struct View<'a> {
     pub list_incomplete: bool,
     /// Use colours.
     pub color: bool,
+    /// Where the run takes place: formats for build servers name files as the repository does.
+    pub workspace: Workspace,
 }
 
 /// A format of reports.
@@ -42,14 +56,23 @@ pub struct ReportFormat {
     pub id: &'static str,
     /// Renders, with a line end at the end.
     pub render: fn(&View<'_>) -> String,
+    /// Shows [`Report::exposure`], which takes time.
+    pub exposure: bool,
 }
 
 /// Every format that this version writes.
-pub static FORMATS: &[ReportFormat] =
-    &[ReportFormat { id: "json", render: json::render }, ReportFormat { id: "text", render: text::render }];
-
-/// Formats that the command line knows of but that this version does not write.
-pub static PLANNED: &[&str] = &["github", "gitlab", "html", "junit", "markdown", "sarif"];
+pub static FORMATS: &[ReportFormat] = &[
+    ReportFormat { id: "concise", render: concise::render, exposure: false },
+    ReportFormat { id: "csv", render: csv::render, exposure: false },
+    ReportFormat { id: "github", render: github::render, exposure: false },
+    ReportFormat { id: "gitlab", render: gitlab::render, exposure: false },
+    ReportFormat { id: "html", render: html::render, exposure: true },
+    ReportFormat { id: "json", render: json::render, exposure: false },
+    ReportFormat { id: "junit", render: junit::render, exposure: false },
+    ReportFormat { id: "markdown", render: markdown::render, exposure: false },
+    ReportFormat { id: "sarif", render: sarif::render, exposure: false },
+    ReportFormat { id: "text", render: text::render, exposure: false },
+];
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {

@@ -33,6 +33,11 @@ impl<'a> Lines<'a> {
         self.sources.get(id)
     }
 
+    /// Text without any known secret.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        self.redactor.scrub(text)
+    }
+
     /// `path:line:column` of a span's start.
     pub fn locate(&self, span: Span) -> String {
         let file = self.file(span.file);

@@ -13,7 +13,7 @@ const DEVICES: usize = 12;
 
 /// What became of a check, or of it on one device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
+pub(super) enum Fate {
     NotApplicable,
     Holds,
     Attested,
@@ -34,7 +34,7 @@ impl Fate {
         }
     }
 
-    fn of_check(check: &CheckResult) -> Fate {
+    pub fn of_check(check: &CheckResult) -> Fate {
         let base = match check.verdict {
             Verdict::NotApplicable => Fate::NotApplicable,
             Verdict::Attested => Fate::Attested,
@@ -46,7 +46,7 @@ impl Fate {
 }
 
 /// Columns of the table of checks.
-const COLUMNS: [(&str, Fate); 7] = [
+pub(super) const COLUMNS: [(&str, Fate); 7] = [
     ("hold", Fate::Holds),
     ("fail", Fate::Fails),
     ("unknown", Fate::Unknown),
@@ -106,30 +106,52 @@ fn checks(out: &mut String, view: &View<'_>) {
 /// Rows of a table at most.
 const ROWS: usize = 20;
 
-fn table(out: &mut String, head: &str, checks: &[CheckResult], names: impl Fn(&CheckResult) -> Vec<String>, total: bool) {
-    let mut order: Vec<String> = Vec::new();
-    let mut rows: BTreeMap<String, [usize; COLUMNS.len()]> = BTreeMap::new();
-    let mut sum = [0; COLUMNS.len()];
-    for check in checks {
-        let fate = Fate::of_check(check);
-        let Some(i) = COLUMNS.iter().position(|(_, f)| *f == fate) else { continue };
-        for name in names(check) {
-            sum[i] += 1;
-            match rows.get_mut(&name) {
-                Some(row) => row[i] += 1,
-                None => {
-                    let mut row = [0; COLUMNS.len()];
-                    row[i] = 1;
-                    rows.insert(name.clone(), row);
-                    order.push(name);
+/// How many checks there are of each fate, by name.
+pub(super) struct Table {
+    /// Names in the order of their first check.
+    pub order: Vec<String>,
+    /// By name, in the order of [`COLUMNS`].
+    pub rows: BTreeMap<String, [usize; COLUMNS.len()]>,
+    /// Of all.
+    pub sum: [usize; COLUMNS.len()],
+}
+
+impl Table {
+    /// The table of `checks`, of which each counts for all of its names.
+    pub fn of(checks: &[CheckResult], names: impl Fn(&CheckResult) -> Vec<String>) -> Table {
+        let mut table = Table { order: Vec::new(), rows: BTreeMap::new(), sum: [0; COLUMNS.len()] };
+        for check in checks {
+            let fate = Fate::of_check(check);
+            let Some(i) = COLUMNS.iter().position(|(_, f)| *f == fate) else { continue };
+            for name in names(check) {
+                table.sum[i] += 1;
+                match table.rows.get_mut(&name) {
+                    Some(row) => row[i] += 1,
+                    None => {
+                        let mut row = [0; COLUMNS.len()];
+                        row[i] = 1;
+                        table.rows.insert(name.clone(), row);
+                        table.order.push(name);
+                    }
                 }
             }
         }
+        table
     }
+
+    /// The columns that are shown: the first three, and those that count anything.
+    pub fn used(&self) -> Vec<usize> {
+        (0..COLUMNS.len()).filter(|&i| i < 3 || self.sum[i] > 0).collect()
+    }
+}
+
+fn table(out: &mut String, head: &str, checks: &[CheckResult], names: impl Fn(&CheckResult) -> Vec<String>, total: bool) {
+    let table = Table::of(checks, names);
+    let used = table.used();
+    let Table { mut order, rows, sum } = table;
     let more = order.len().saturating_sub(ROWS);
     order.truncate(ROWS);
     let width = order.iter().map(|n| n.chars().count()).max().unwrap_or(0).clamp(15, 40);
-    let used: Vec<usize> = (0..COLUMNS.len()).filter(|&i| i < 3 || sum[i] > 0).collect();
     let _ = write!(out, "\n  {head:width$}");
     for &i in &used {
         let _ = write!(out, "{:>10}", COLUMNS[i].0);
@@ -186,15 +208,21 @@ fn not_shown(out: &mut String, view: &View<'_>) {
     }
 }
 
+/// How a device stands.
 #[derive(Clone, Copy, Default)]
-struct Device {
-    checks: usize,
-    fails: usize,
-    unknown: usize,
-    worst: Option<Severity>,
+pub(super) struct Device {
+    /// Checks that looked at it.
+    pub checks: usize,
+    /// Those that do not hold on it.
+    pub fails: usize,
+    /// Those whose answer is not known.
+    pub unknown: usize,
+    /// The worst severity of the two.
+    pub worst: Option<Severity>,
 }
 
-fn devices(out: &mut String, view: &View<'_>) {
+/// How each device stands, in the order of the report.
+pub(super) fn device_rows(view: &View<'_>) -> Vec<Device> {
     let names: Vec<&str> = view.report.devices.iter().map(String::as_str).collect();
     let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
     let mut rows = vec![Device::default(); names.len()];
@@ -221,6 +249,12 @@ fn devices(out: &mut String, view: &View<'_>) {
             }
         }
     }
+    rows
+}
+
+fn devices(out: &mut String, view: &View<'_>) {
+    let names: Vec<&str> = view.report.devices.iter().map(String::as_str).collect();
+    let rows = device_rows(view);
     let mut open: Vec<(&Device, &str)> = rows.iter().zip(names.iter().copied()).filter(|(r, _)| r.fails + r.unknown > 0).collect();
     open.sort_by_key(|(r, name)| (std::cmp::Reverse((r.worst, r.fails, r.unknown)), *name));
     let judged = rows.iter().filter(|r| r.checks > 0 && r.fails + r.unknown == 0).count();

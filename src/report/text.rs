@@ -363,6 +363,7 @@ mod tests {
             all: false,
             list_incomplete: false,
             color,
+            workspace: Default::default(),
         };
         render(&view)
     }
