@@ -158,8 +158,10 @@ fn the_json_report_is_valid_against_its_schema_and_the_schema_is_written_down() 
     }
 }
 
-/// Elements of an XML document: name, attributes, depth.
-fn elements(xml: &str) -> Vec<(String, Vec<(String, String)>, usize)> {
+/// An element of an XML document: name, attributes, and how deep it stands.
+type ElementOf = (String, Vec<(String, String)>, usize);
+
+fn elements(xml: &str) -> Vec<ElementOf> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut out, mut depth) = (Vec::new(), 0);
     loop {

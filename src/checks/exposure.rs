@@ -1,4 +1,4 @@
-//! The matrix of zones: no check, but the same questions as [`super::flow`] asks, for every pair of zones.
+//! The matrix of zones: no check, but the same questions as the kind `flow` asks, for every pair of zones.
 
 use std::collections::BTreeMap;
 

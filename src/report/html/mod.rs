@@ -1,6 +1,6 @@
 //! One HTML page that holds everything: no script, no request, light and dark, printable, usable by keyboard and screen reader.
 //!
-//! All markup is constant ([`Markup`]); whatever is not ours goes in as text. Nothing is said by colour alone.
+//! All markup is constant (`Markup`); whatever is not ours goes in as text. Nothing is said by colour alone.
 
 mod devices;
 mod findings;
