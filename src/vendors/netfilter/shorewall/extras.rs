@@ -275,8 +275,12 @@ impl Compiler<'_, '_> {
         let (target, unknown) = match name {
             "MARK" | "CONNMARK" if inner.contains('-') => (String::new(), Some("a range of marks")),
             "MARK" | "CONNMARK" => (mark_target(name, inner, self.mark_mask()), None),
-            "RESTORE" => ("-j CONNMARK --restore-mark".to_owned(), None),
-            "SAVE" => ("-j CONNMARK --save-mark".to_owned(), None),
+            "RESTORE" | "SAVE" => {
+                // Only the bits of rules and traffic shaping, unless others are named.
+                let legal = !inner.is_empty() && inner.bytes().all(|b| b.is_ascii_hexdigit() || b == b'x');
+                let mask = if legal { inner.to_owned() } else { format!("{:#x}", self.mark_mask()) };
+                (format!("-j CONNMARK --{}-mark --mask {mask}", name.to_ascii_lowercase()), None)
+            }
             "DROP" => ("-j DROP".to_owned(), None),
             "CONTINUE" => ("-j RETURN".to_owned(), None),
             // Changes of packets and of how they are sent, which decide about none.
