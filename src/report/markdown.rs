@@ -250,8 +250,7 @@ impl Page<'_> {
 /// Text in which nothing is markdown or HTML, nobody is mentioned and nothing becomes a link.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
+    for (at, c) in text.char_indices() {
         let rest = &text[at + c.len_utf8()..];
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' => out.extend(['\\', c]),
