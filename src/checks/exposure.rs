@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::flow::in_front;
+use super::flow::{forwards, in_front};
 use super::place::{label, likely_hits, opening, without};
 use super::{World, Zone, cross, from_zone, to_zone};
 use crate::diag::{Answer, Cell, Exposure, Passage};
@@ -37,6 +37,13 @@ pub fn exposure(world: &World<'_>) -> Exposure {
     };
     if world.zones.len() > ZONES {
         out.left_out = Some(format!("only the first {ZONES} of {} zones are shown", world.zones.len()));
+    }
+    // A device without a filter that is known is not asked: nothing is closed by it, and what it lets through is not known.
+    let unread = world.devices.iter().filter(|d| !d.filter_is_known() && !world.is_worker(&d.name) && forwards(world, d));
+    let unread: Vec<&str> = unread.map(|d| d.name.as_str()).collect();
+    if !unread.is_empty() {
+        let text = format!("what passes {} is not part of the matrix: no packet filter of it was read", unread.join(", "));
+        out.left_out = Some(out.left_out.map_or(text.clone(), |t| format!("{t}; {text}")));
     }
     let firewalls = || world.devices.iter().filter(|d| d.filter_is_known() && !world.is_worker(&d.name)).collect::<Vec<_>>();
     let columns: Vec<(Option<&Zone>, Vec<_>)> = shown

@@ -6,7 +6,7 @@ use super::{Page, open_table};
 use crate::diag::{Answer, Cell};
 
 /// Services that a cell names.
-const SERVICES: usize = 4;
+const SERVICES: usize = 3;
 
 pub(super) fn write(page: &mut Page<'_>) {
     let Some(exposure) = &page.view.report.exposure else { return };
@@ -46,14 +46,20 @@ pub(super) fn write(page: &mut Page<'_>) {
                 out.raw("</a>");
             }
             // In the order in which each line tells them; where one lets everything through the others add nothing.
+            let told = |certain: bool| cell.passages.iter().filter(move |p| p.certain == certain).flat_map(|p| &p.services);
+            let mut services: Vec<String> = told(true).cloned().collect();
+            let sure: BTreeSet<&String> = told(true).collect();
+            services.extend(told(false).filter(|s| !sure.contains(s)).map(|s| match cell.answer {
+                Answer::Open => format!("perhaps {s}"),
+                _ => s.clone(),
+            }));
             let mut seen = BTreeSet::new();
-            let mut services: Vec<&str> =
-                cell.passages.iter().flat_map(|p| &p.services).map(String::as_str).filter(|s| seen.insert(*s)).collect();
-            if seen.contains("anything") {
-                services = vec!["anything"];
+            services.retain(|s| seen.insert(s.clone()));
+            if services.iter().any(|s| s == "anything") {
+                services = vec!["anything".into()];
             }
             if !services.is_empty() {
-                let named = services.iter().take(SERVICES).copied().collect::<Vec<_>>().join(", ");
+                let named = services.iter().take(SERVICES).cloned().collect::<Vec<_>>().join(", ");
                 out.raw("<br>").text(&named);
                 if services.len() > SERVICES {
                     out.text(&format!(" and {} more", services.len() - SERVICES));
