@@ -46,7 +46,7 @@ fn the_inside_of_a_namespace() {
 /// What the kernel's tests need besides a compiler.
 const PROGRAMS: [&str; 6] = ["unshare", "ip", "nft", "ipset", "iptables-legacy-restore", "iptables-nft-restore"];
 
-/// Whether something is missing; says so. Under CI that is a failure.
+/// Whether something is missing; says so. Under CI that is a failure, unless it is a compiler that could not be installed.
 fn skipped(programs: &[&str]) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let there = |p: &str| std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/sbin".into()]).any(|f| f.join(p).is_file());
@@ -58,7 +58,10 @@ fn skipped(programs: &[&str]) -> bool {
     } else {
         return false;
     };
-    assert!(std::env::var_os("CI").is_none(), "skipped under CI: {why}");
+    // The compilers come from places that are not always to be had; whatever else is needed is there under CI.
+    let compilers = ["aclgen", "fwb_ipt", "fwb_pf"];
+    let excused = !missing.is_empty() && missing.iter().all(|m| compilers.contains(m));
+    assert!(excused || std::env::var_os("CI").is_none(), "skipped under CI: {why}");
     eprintln!("skipped: {why}");
     true
 }
