@@ -607,3 +607,20 @@ fn a_rule_for_all_addresses_of_a_family_is_one_from_anywhere_to_anywhere() {
     assert_eq!(Case::edge(&[("edge/r.nft", &filter("", "ip saddr 0.0.0.0/0 accept"))]).of("no-any-to-any"), Verdict::Violated);
     assert_eq!(Case::edge(&[("edge/r.nft", &filter("", "ip saddr 0.0.0.0/1 accept"))]).of("no-any-to-any"), Verdict::Holds);
 }
+
+#[test]
+fn multicast_router_discovery_may_be_untracked_or_invalid_depending_on_the_kernel() {
+    use fwproof::eval::flow::{Query, Want, passing};
+    use fwproof::eval::{Analysis, Way};
+    use fwproof::net::Family;
+    use fwproof::packets::{Cube, Field};
+    for state in ["untracked", "invalid"] {
+        let rules = filter(&format!("ct state {state} accept"), "");
+        let device = fwproof::vendors::format("nftables").unwrap().read_text("r.nft", &rules).1.device;
+        let analysis = Analysis::new(&device, &[], &fwproof::source::Limits::default());
+        let found = passing(&analysis, Query::new(Way::Input, Family::V6, Want::Accepted), &[Cube::any()], &[Cube::any()]).unwrap();
+        let passes = |kind: u128| found.iter().any(|p| p.arriving.field(Field::Icmp).is_some_and(|s| s.contains(kind << 8)));
+        assert!(passes(151) && passes(152), "{state}");
+        assert_eq!((passes(153), passes(135)), (state == "invalid", state == "untracked"));
+    }
+}

@@ -507,8 +507,9 @@ impl Space {
     }
 
     /// States that connection tracking can give: neighbour discovery and multicast listener messages are never tracked
-    /// (`nf_conntrack_proto_icmpv6.c`, types 130-136 and 143; a redirect is an error about a connection, or invalid), everything else
-    /// always is; and only some packets can open a connection (see [`opens`]).
+    /// (`nf_conntrack_proto_icmpv6.c`, types 130-136 and 143; a redirect is an error about a connection, or invalid), multicast router
+    /// discovery depends on the kernel (see [`router_discovery`]), everything else always is; and only some packets can open a connection
+    /// (see [`opens`]).
     fn tracked(&self, cube: &Cube, family: Family) -> Vec<Cube> {
         let with = |c: Cube, field: Field, set: &Ranges| c.with(Dim::field(field), set, family);
         let mut out: Vec<Cube> = Vec::new();
@@ -518,6 +519,11 @@ impl Space {
             let never = with(cube.clone(), Field::Icmp, &types).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::UNTRACKED)));
             out.extend(never.and_then(|c| if self.is_matched(Field::CtNat) { with(c, Field::CtNat, &Ranges::single(0)) } else { Some(c) }));
             tracked = with(cube.clone(), Field::Icmp, &types.complement(Field::Icmp.max(family)));
+            let perhaps =
+                with(cube.clone(), Field::Icmp, &router_discovery()).and_then(|c| with(c, Field::Ct, &Ranges::single(ct::UNTRACKED)));
+            out.extend(
+                perhaps.and_then(|c| if self.is_matched(Field::CtNat) { with(c, Field::CtNat, &Ranges::single(0)) } else { Some(c) }),
+            );
         }
         let Some(tracked) = tracked else { return out };
         let known = with(tracked.clone(), Field::Ct, &Ranges::interval(ct::ESTABLISHED, ct::RELATED));
@@ -559,14 +565,15 @@ impl Space {
             && self.translated.contains(&family)
     }
 
-    /// The state that connection tracking gives a packet that belongs to no connection it knows.
+    /// The state that connection tracking gives a packet that belongs to no connection it knows; of multicast router discovery that of
+    /// newer kernels.
     pub fn state_alone(&self, way: Way, family: Family, proto: u128, icmp: u128, flags: u128) -> u128 {
         if proto == UDPLITE && way != Way::Output {
             // The checksum of arriving UDP-Lite is verified as if it were that of UDP, and so found wrong, unless a network card has
             // verified it (`udplite_error` in nf_conntrack_proto_udp.c).
             return ct::INVALID;
         }
-        if family == Family::V6 && untracked_types().contains(icmp) {
+        if family == Family::V6 && (untracked_types().contains(icmp) || router_discovery().contains(icmp)) {
             return ct::UNTRACKED;
         }
         let value = |field: &Field| match field {
@@ -669,6 +676,13 @@ fn redirects(family: Family) -> Ranges {
 /// ICMPv6 types that are never tracked.
 fn untracked_types() -> Ranges {
     Ranges::from_intervals(vec![(130 << 8, (136 << 8) + 255), (143 << 8, (143 << 8) + 255)])
+}
+
+/// ICMPv6 types of multicast router discovery (RFC 4286: advertisement and solicitation), which newer kernels do not track either and which are
+/// invalid for older ones (`noct_valid_new` of nf_conntrack_proto_icmpv6.c names `ICMPV6_MRDISC_ADV` and `ICMPV6_MRDISC_SOL` since a change
+/// that was taken over into stable kernels): sets have both states.
+fn router_discovery() -> Ranges {
+    Ranges::interval(151 << 8, (152 << 8) + 255)
 }
 
 /// Which TCP flags and ICMP types can open a connection; packets of other protocols always can.
