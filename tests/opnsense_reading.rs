@@ -305,3 +305,27 @@ fn a_rule_is_called_by_its_description() {
     let implied = self::walked(&d, &to_us("lo0", "127.0.0.1", "127.0.0.1", "tcp", 80));
     assert_eq!(analysis.line_words(implied.path[0]), "the implied rule \"loopback interface\" of filter/in");
 }
+
+#[test]
+fn an_assigned_vpn_may_have_addresses_that_its_far_end_gives() {
+    let read = |instance: &str, device_name: &str| {
+        let text = format!(
+            "<pfsense><system><ipv6allow/></system><interfaces><wan><enable>1</enable><if>em0</if><ipaddr>192.0.2.2</ipaddr><subnet>24</subnet></wan>\
+             <opt1><enable>1</enable><if>{device_name}</if></opt1></interfaces><openvpn>{instance}</openvpn><filter/></pfsense>"
+        );
+        let device = device("pfsense", &text);
+        device.interfaces.iter().flatten().find(|i| i.name == "opt1").unwrap().dynamic.clone()
+    };
+    use fwproof::net::Family::{V4, V6};
+    let server = |net: &str| {
+        format!(
+            "<openvpn-server><vpnid>1</vpnid><tunnel_network>10.8.0.0/24</tunnel_network><tunnel_networkv6>{net}</tunnel_networkv6></openvpn-server>"
+        )
+    };
+    assert_eq!(read(&server(""), "ovpns1"), [V4]);
+    assert_eq!(read(&server("2001:db8:8::/64"), "ovpns1"), [V4, V6]);
+    let client = "<openvpn-client><vpnid>2</vpnid></openvpn-client>";
+    assert_eq!(read(client, "ovpnc2"), [V4, V6]);
+    // Without the instance the file says nothing of it.
+    assert_eq!(read(client, "ovpns1"), [V4, V6]);
+}

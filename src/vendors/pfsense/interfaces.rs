@@ -238,7 +238,10 @@ impl<'d> Lowering<'_, '_, 'd> {
             primary,
             dynamic: [
                 DYNAMIC4.contains(&v4.as_str()) || ((by_vpn || by_tunnel) && !is_virtual),
-                DYNAMIC6.contains(&v6.as_str()) || TRACKING6.contains(&v6.as_str()) || (by_tunnel && !is_virtual),
+                DYNAMIC6.contains(&v6.as_str())
+                    || TRACKING6.contains(&v6.as_str())
+                    || (by_tunnel && !is_virtual)
+                    || (device.starts_with("ovpn") && primary[1].is_none() && !is_virtual && self.vpn_may_have_v6(&device)),
             ],
             gateway: [named("gateway") || DYNAMIC4.contains(&v4.as_str()), named("gatewayv6") || DYNAMIC6.contains(&v6.as_str())],
             is_virtual,
@@ -246,6 +249,20 @@ impl<'d> Lowering<'_, '_, 'd> {
             element,
             span: element.tag_span(),
         }
+    }
+
+    /// Whether the device of an OpenVPN instance can have IPv6 addresses: a server has them where it gives some out, to a client the far end
+    /// may give one whatever the file says. Options that people wrote may say anything.
+    fn vpn_may_have_v6(&self, device: &str) -> bool {
+        let Some(id) = device.strip_prefix("ovpns") else { return true };
+        let own = |e: &Element<'d>| e.value("vpnid").is_some_and(|v| v.text == id);
+        let legacy = self.root.child("openvpn").into_iter().flat_map(|s| s.list("openvpn-server"));
+        let instances = self.root.at(&["OPNsense", "OpenVPN", "Instances"]).into_iter().flat_map(|s| s.list("Instance"));
+        let mut found = legacy.chain(instances).filter(own).peekable();
+        found.peek().is_none()
+            || found.any(|e| {
+                ["tunnel_networkv6", "server_ipv6", "custom_options"].iter().any(|n| e.value(n).is_some_and(|v| !v.text.is_empty()))
+            })
     }
 
     /// Addresses that an interface has besides (`ipalias`) or shares with a partner (`carp`). `proxyarp` and `other` are not its own.
