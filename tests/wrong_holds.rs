@@ -397,6 +397,19 @@ fn ipv6_of_a_host_that_exported_ipv4_alone_is_not_known() {
 }
 
 #[test]
+fn a_host_firewall_for_ipv4_alone_is_half_of_one() {
+    let four = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    let of = |files: &[(&str, &str)]| Case::worker(files).of("worker-has-host-firewall");
+    assert_eq!(of(&[("anna/rules.v4", four)]), Verdict::Unknown);
+    assert_eq!(of(&[("anna/rules.v4", four), ("anna/rules.v6", four)]), Verdict::Holds);
+    let open = four.replace("INPUT DROP", "INPUT ACCEPT");
+    assert_eq!(of(&[("anna/rules.v4", four), ("anna/rules.v6", &open)]), Verdict::Violated);
+    assert_eq!(of(&[("anna/fw.nft", "table ip f { chain i { type filter hook input priority 0; policy drop; } }")]), Verdict::Violated);
+    let no_six = "net.ipv6.conf.all.disable_ipv6 = 1\n";
+    assert_eq!(of(&[("anna/rules.v4", four), ("anna/sysctl.txt", no_six)]), Verdict::Holds);
+}
+
+#[test]
 fn what_passes_until_a_rate_is_exceeded_passes() {
     let input = |rule: &str| filter(rule, "");
     for (rule, verdict) in [

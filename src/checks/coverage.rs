@@ -11,7 +11,9 @@ use super::select::worker_devices;
 use super::vpn::is_vpn_client;
 use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
 use crate::diag::{Finding, Label};
+use crate::eval::Way;
 use crate::model::{BaseChain, Device, Hook, PolicyAction};
+use crate::net::Family;
 
 /// The kind.
 pub static COVERAGE: Kind = Kind { id: "coverage", page: include_str!("coverage.md"), parse, schema: body::schema_of::<Aspect> };
@@ -155,8 +157,24 @@ fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) ->
         let chain = device.chain(b.chain);
         chain.rules.iter().any(|r| r.enabled) || !matches!(b.policy.action, PolicyAction::Accept)
     };
-    if device.base_chains.iter().filter(guards).any(stops) {
-        return None;
+    let guarded = |family: &Family| device.base_chains.iter().filter(guards).any(|b| b.families.contains(family) && stops(b));
+    let (guarded, open): (Vec<Family>, Vec<Family>) = Family::BOTH.into_iter().filter(|f| !device.switched_off(*f)).partition(guarded);
+    if let [family, ..] = guarded[..] {
+        return open.first().map(|open| {
+            let missing = world.analysis(&device.name).and_then(|a| a.missing(Way::Input, *open));
+            let label = Label::new(person.span, "");
+            let mut finding = match missing {
+                Some(missing) => {
+                    let message = format!("whether {} has a host firewall for {} is not known: {}", device.name, open.name(), missing.what);
+                    Finding::unknown(message, label.clone(), vec![Label::new(person.span, missing.export)])
+                }
+                None => {
+                    Finding::new(format!("{} has a host firewall for {}, and none for {}", device.name, family.name(), open.name()), label)
+                }
+            };
+            finding.fix = Some(format!("Let the host firewall filter {} as well, and export its rules.", open.name()));
+            with_files(world, finding, device)
+        });
     }
     let message = if device.base_chains.iter().any(|b| guards(&b)) {
         format!("{} has chains for what reaches it, with no rule in them and the policy accept: that is no firewall", device.name)
