@@ -9,8 +9,8 @@ use super::{kept, one_hop_less, one_hop_more};
 use crate::checks::place::{cross, interfaces, opening};
 use crate::checks::{World, Zone, flow};
 use crate::eval::flow::{Passing, Query, Want, passing_in};
-use crate::eval::{Analysis, Limit, Line, Way};
-use crate::model::{Action, Device, NatKind};
+use crate::eval::{Analysis, Limit, Line, Purpose, Way};
+use crate::model::{Action, Device, Effect, NatKind};
 use crate::net::{Family, Ranges};
 use crate::packets::{Cube, Dim, Field};
 use crate::source::Span;
@@ -344,13 +344,17 @@ impl<'w> Search<'_, 'w, '_> {
         let family = self.family;
         let Some(device) = self.topology.device(step.device) else { return };
         let Some(analysis) = self.world.analysis(&device.name) else { return };
-        if !(device.has_filter() && device.filter_is_known()) && !device.exhaustive {
+        let unfiltered = !device.has_filter() && !device.exhaustive;
+        if unfiltered && step.way == Way::Output {
+            // The rest of the way is worth telling.
+            trail.1.push(format!("that {} lets it out: no packet filter of it was read", device.name));
+        } else if unfiltered {
             trail.0.push(step);
             self.unclear(trail, format!("no packet filter of {} was read", device.name), flows);
             trail.0.pop();
             return;
         }
-        if let Some(missing) = analysis.missing(step.way, family) {
+        if let Some(missing) = analysis.missing(step.way, family).filter(|_| !unfiltered) {
             trail.0.push(step);
             self.unclear(trail, format!("{}: {}: {}", device.name, missing.what, missing.export), flows);
             trail.0.pop();
@@ -371,7 +375,7 @@ impl<'w> Search<'_, 'w, '_> {
         for flow in flows {
             let Some(now) = flow.now.and(&arrives) else { continue };
             let arriving = cross(&[now], &[opening(family)]);
-            match passing_in(analysis, Query::new(step.way, family, Want::Accepted), &arriving, &deciding, STEPS) {
+            match passing_in(analysis, query(step.way, family, Want::Accepted), &arriving, &deciding, STEPS) {
                 Ok(list) => {
                     for p in list {
                         let certain = flow.certain && p.certain && at_rest(analysis, &p.arriving) && at_rest(analysis, &p.accepted_as);
@@ -389,7 +393,7 @@ impl<'w> Search<'_, 'w, '_> {
                     return;
                 }
             }
-            let blocked = passing_in(analysis, Query::new(step.way, family, Want::Blocked), &arriving, &stopping, STEPS);
+            let blocked = passing_in(analysis, query(step.way, family, Want::Blocked), &arriving, &stopping, STEPS);
             match blocked {
                 Ok(list) => {
                     for p in list {
@@ -443,7 +447,13 @@ impl<'w> Search<'_, 'w, '_> {
                 noted.1.extend(onward.doubt.clone());
                 match &onward.to {
                     Whither::Device(other, iif) => {
-                        let matched = self.topology.device(*other).and_then(|d| self.world.analysis(&d.name)).is_some_and(|a| a.space.is_matched(Field::Ttl));
+                        let there = self.topology.device(*other).and_then(|d| self.world.analysis(&d.name));
+                        if let Some(field) = there.and_then(|t| changed_unseen(device, t)) {
+                            let why = format!("{} changes the {} of packets, and {} asks for it", device.name, field.name(), self.topology.name(*other));
+                            self.unclear(&noted, why, &mine);
+                            continue;
+                        }
+                        let matched = there.is_some_and(|a| a.space.is_matched(Field::Ttl));
                         let hopped = step.way == Way::Forward;
                         let there: Vec<Flow> = mine.iter().filter_map(|f| crossing(f, hopped, matched, family)).collect();
                         self.arrive(&At { device: *other, iif: iif.clone() }, there, &mut noted);
@@ -557,6 +567,23 @@ impl<'w> Search<'_, 'w, '_> {
             });
         }
     }
+}
+
+/// A question about packets that go on: chains that block nothing count too, because they translate.
+fn query(way: Way, family: Family, want: Want) -> Query {
+    Query { purpose: Purpose { all_chains: true, ..Purpose::default() }, ..Query::new(way, family, want) }
+}
+
+/// A field that rules of the one device change unseen, because none of its own asks for it, and that rules of the next one ask for.
+fn changed_unseen(from: &Device, to: &Analysis<'_>) -> Option<Field> {
+    let sets = |field: Field| {
+        let effects = from.chains.iter().flat_map(|c| &c.rules).filter(|r| r.enabled).flat_map(|r| &r.effects);
+        effects.into_iter().any(|e| match e {
+            Effect::Set(f, _) | Effect::SetBits { field: f, .. } | Effect::Unknown(f) | Effect::Copy { to: f, .. } => *f == field,
+            Effect::Untrack => false,
+        })
+    };
+    [Field::Dscp, Field::Ttl, Field::Length].into_iter().find(|f| to.space.is_matched(*f) && sets(*f))
 }
 
 /// A flow on its way to the next device.
