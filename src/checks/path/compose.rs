@@ -182,7 +182,7 @@ pub fn paths(world: &World<'_>, starts: &[Start], target: &Zone, service: &[Cube
         family,
         target,
         service,
-        translates: world.devices.iter().map(translates).collect(),
+        translates: world.devices.iter().map(|d| !topology.is_worker(&d.name) && translates(d)).collect(),
         visits: 0,
         out: Paths::default(),
     };

@@ -5,6 +5,7 @@
 //! it is never taken for blocked or passed.
 
 mod compose;
+pub(super) mod judge;
 mod replay;
 mod start;
 mod topology;

@@ -158,6 +158,9 @@ pub fn from_zone(world: &World<'_>, zone: &Zone) -> Vec<Start> {
                 }
             }
         }
+        if !zone.internet {
+            shared(&mut out, family, world, zone);
+        }
         if !rest.is_empty() {
             let shown = if zone.internet { "it".to_owned() } else { format_addresses(family, &rest) };
             let why = format!("behind which firewall {shown} of {} is, is in nothing that was read", zone.name);
@@ -165,4 +168,24 @@ pub fn from_zone(world: &World<'_>, zone: &Zone) -> Vec<Start> {
         }
     }
     out
+}
+
+/// Where several devices are connected to the same part of a zone, either may be the first on the way.
+fn shared(starts: &mut [Start], family: Family, world: &World<'_>, zone: &Zone) {
+    let known: Vec<(usize, Ranges)> = starts
+        .iter()
+        .filter_map(|s| match s {
+            Start::Arriving { device, sources, family: f, .. } if *f == family => Some((*device, sources.clone())),
+            _ => None,
+        })
+        .collect();
+    for start in starts {
+        if let Start::Arriving { device, sources, family: f, doubt, .. } = start
+            && *f == family
+            && let Some((other, _)) = known.iter().find(|(d, s)| d != device && s.overlaps(sources))
+        {
+            let name = |i: usize| world.devices.get(i).map_or("", |d| d.name.as_str());
+            *doubt = Some(format!("{} and {} are both connected to {}: each is taken for the first on the way", name(*device), name(*other), zone.name));
+        }
+    }
 }

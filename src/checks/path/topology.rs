@@ -51,6 +51,7 @@ pub(super) enum Whither {
 /// The network around the devices.
 pub(super) struct Topology<'w> {
     devices: &'w [Device],
+    workers: HashSet<String>,
     sites: Vec<Option<String>>,
     owners: HashMap<(Family, u128), Vec<(usize, &'w Interface)>>,
     /// Ends of tunnels.
@@ -60,8 +61,8 @@ pub(super) struct Topology<'w> {
 impl<'w> Topology<'w> {
     pub fn new(world: &World<'w>) -> Topology<'w> {
         let mut owners: HashMap<(Family, u128), Vec<(usize, &Interface)>> = HashMap::new();
-        let people: HashSet<&str> = world.workers.iter().flat_map(|w| &w.people).map(|p| p.device.as_str()).collect();
-        for (i, device) in world.devices.iter().enumerate().filter(|(_, d)| !people.contains(d.name.as_str())) {
+        let workers: HashSet<String> = world.workers.iter().flat_map(|w| &w.people).map(|p| p.device.clone()).collect();
+        for (i, device) in world.devices.iter().enumerate().filter(|(_, d)| !workers.contains(&d.name)) {
             for interface in device.interfaces.iter().flatten().filter(|f| !is_loopback(&f.name)) {
                 for address in &interface.addresses {
                     owners.entry(to_number(address.ip())).or_default().push((i, interface));
@@ -69,7 +70,12 @@ impl<'w> Topology<'w> {
             }
         }
         let site = |d: &Device| world.sites.iter().find(|s| s.devices.contains(&d.name)).map(|s| s.name.clone());
-        Topology { devices: world.devices, sites: world.devices.iter().map(site).collect(), owners, ends: Ends::new(world.devices) }
+        Topology { devices: world.devices, workers, sites: world.devices.iter().map(site).collect(), owners, ends: Ends::new(world.devices) }
+    }
+
+    /// Whether a device is a remote worker's: such a one is no way for others.
+    pub fn is_worker(&self, name: &str) -> bool {
+        self.workers.contains(name)
     }
 
     pub fn device(&self, i: usize) -> Option<&'w Device> {
