@@ -141,6 +141,8 @@ struct Flow {
 /// Where packets come from: what became of them at the device before.
 struct Back {
     passing: Passing,
+    /// The line that let them through.
+    line: Line,
     /// It forwarded them, so that they have one hop less.
     hopped: bool,
     before: Option<Arc<Back>>,
@@ -193,6 +195,11 @@ pub fn paths(world: &World<'_>, starts: &[Start], target: &Zone, service: &[Cube
     out.limits.sort();
     out.limits.dedup();
     out
+}
+
+/// Whether packets would leave the first device where they came from: between two places on one side of it, it does not stand.
+fn turns_back(steps: &[Step]) -> bool {
+    matches!(steps, [only] if only.iif.is_some() && only.iif == only.oif)
 }
 
 /// Whether a device may give packets another destination.
@@ -248,6 +255,9 @@ impl<'w> Search<'_, 'w, '_> {
 
     fn unclear(&mut self, trail: &Trail, why: impl Into<String>, flows: &[Flow]) {
         let why = why.into();
+        if turns_back(&trail.0) {
+            return;
+        }
         for flow in flows {
             let zone = flow.now.with(Dim::field(Field::Dst), self.zone(), self.family);
             let ends: Vec<Cube> = zone.iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
@@ -375,16 +385,16 @@ impl<'w> Search<'_, 'w, '_> {
         for flow in flows {
             let Some(now) = flow.now.and(&arrives) else { continue };
             let arriving = cross(&[now], &[opening(family)]);
-            match passing_in(analysis, query(step.way, family, Want::Accepted), &arriving, &deciding, STEPS) {
+            match self.accepted(analysis, &step, &arriving, &deciding) {
                 Ok(list) => {
-                    for p in list {
+                    for (line, p) in list {
                         let certain = flow.certain && p.certain && at_rest(analysis, &p.arriving) && at_rest(analysis, &p.accepted_as);
                         let now = kept(&p.accepted_as, family);
                         let now = match p.accepted_as.field(Field::Ttl).or(p.arriving.field(Field::Ttl)) {
                             Some(set) => now.with(Dim::field(Field::Ttl), set, family).unwrap_or(now),
                             None => now,
                         };
-                        let back = Back { passing: p, hopped: step.way == Way::Forward, before: flow.back.clone() };
+                        let back = Back { passing: p, line, hopped: step.way == Way::Forward, before: flow.back.clone() };
                         next.push(Flow { now, crossed: false, back: Some(Arc::new(back)), certain });
                     }
                 }
@@ -416,6 +426,33 @@ impl<'w> Search<'_, 'w, '_> {
         trail.0.push(step.clone());
         self.onwards(&step, via, to, next, trail);
         trail.0.pop();
+    }
+
+    /// The packets that pass, by the line that lets them through the filter, with what they have become at the end of their way.
+    fn accepted(&self, analysis: &Analysis<'_>, step: &Step, arriving: &[Cube], deciding: &[Cube]) -> Result<Vec<(Line, Passing)>, Limit> {
+        let plain = Query::new(step.way, self.family, Want::Accepted);
+        let rules = || analysis.device.chains.iter().flat_map(|c| &c.rules).filter(|r| r.enabled);
+        if !rules().any(|r| !r.effects.is_empty() || matches!(r.action, Action::Nat(_))) {
+            let found = passing_in(analysis, plain, arriving, deciding, STEPS)?;
+            return Ok(found.into_iter().map(|p| (p.line, p)).collect());
+        }
+        // First by the lines of the filter: where they are going to, only those that are not translated show before the end.
+        let first: Vec<Cube> = if translates(analysis.device) { vec![Cube::any()] } else { deciding.to_vec() };
+        let mut by_line: BTreeMap<Line, Vec<Cube>> = BTreeMap::new();
+        for p in passing_in(analysis, plain, arriving, &first, STEPS)? {
+            by_line.entry(p.line).or_default().push(p.arriving);
+        }
+        let mut out = Vec::new();
+        for (line, cubes) in by_line {
+            if out.len() > FLOWS {
+                break;
+            }
+            for cube in cubes {
+                let found = passing_in(analysis, query(step.way, self.family, Want::Accepted), &[cube], deciding, STEPS)?;
+                out.extend(found.into_iter().map(|p| (line, p)));
+            }
+        }
+        Ok(out)
     }
 
     /// Packets have passed a device.
@@ -515,7 +552,7 @@ impl<'w> Search<'_, 'w, '_> {
             if let Some(set) = arriving.field(Field::Ttl) {
                 now = now.with(Dim::field(Field::Ttl), set, self.family).unwrap_or(now);
             }
-            let passed = Passed { arriving, accepted: piece, chosen, line: step.passing.line, via: step.passing.via.clone() };
+            let passed = Passed { arriving, accepted: piece, chosen, line: step.line, via: step.passing.via.clone() };
             all.push((passed, narrowed));
             back = step.before.clone();
         }
@@ -556,6 +593,9 @@ impl<'w> Search<'_, 'w, '_> {
             }
             let mut steps = trail.0.clone();
             steps.push(step.clone());
+            if turns_back(&steps) {
+                continue;
+            }
             let narrowed = passed.iter().any(|(_, narrowed)| *narrowed);
             self.out.stopped.push(Stopped {
                 steps,

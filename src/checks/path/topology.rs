@@ -390,6 +390,14 @@ impl<'w> Topology<'w> {
             let name = if let [one] = fits.as_slice() { (*one).clone() } else { other.tunnel.interface.clone() };
             return Whither::Device(other.device, name);
         }
+        let own = ["if_id_in", "if_id_out", "mark_in", "mark_out", "mark"].iter().any(|n| other.tunnel.setting(n).is_some());
+        if own || other.tunnel.unmodelled.iter().any(|u| u.routes) {
+            // An interface of its own, which the configuration of IKE does not name: that by which routes lead back.
+            return match self.way_back(device, other.tunnel) {
+                Some(name) => Whither::Device(other.device, name),
+                None => Whither::Unknown(format!("on which interface of {} it leaves {} is not told", device.name, other.tunnel.title())),
+            };
+        }
         let listens: Vec<(Family, u128)> = ["local-id"].iter().filter_map(|n| other.tunnel.setting(n)).filter_map(|s| parse_addr(&s.value)).collect();
         let outer = device.interfaces.iter().flatten().find(|i| i.addresses.iter().any(|a| listens.contains(&to_number(a.ip()))));
         let outer = outer.map(|i| i.name.clone()).or_else(|| {
@@ -397,6 +405,26 @@ impl<'w> Topology<'w> {
             default.and_then(|r| r.interface.clone())
         });
         Whither::Device(other.device, outer.unwrap_or_default())
+    }
+
+    /// The one interface by which a device routes to all that is behind a tunnel, if it is not that of its default route.
+    fn way_back(&self, device: &Device, tunnel: &Tunnel) -> Option<String> {
+        let routes = || device.routes.iter().flatten();
+        let outer = routes().find(|r| r.to.prefix() == 0).and_then(|r| r.interface.clone());
+        let mut found: Option<String> = None;
+        for net in tunnel.selectors.iter().flat_map(|s| &s.remote) {
+            let (family, lo, hi) = prefix_bounds(*net);
+            let covers = |r: &&Route| {
+                let (f, l, h) = prefix_bounds(r.to);
+                f == family && l <= lo && hi <= h
+            };
+            let best = routes().filter(covers).max_by_key(|r| r.to.prefix())?.interface.clone()?;
+            if Some(&best) == outer.as_ref() || found.as_ref().is_some_and(|f| *f != best) {
+                return None;
+            }
+            found = Some(best);
+        }
+        found
     }
 
     pub fn name(&self, i: usize) -> &'w str {

@@ -26,6 +26,13 @@ pub struct Ends<'w> {
     by_key: HashMap<&'w str, Vec<End<'w>>>,
     /// Addresses of the interfaces of each device; none: they are not known.
     addresses: Vec<Vec<(Family, u128)>>,
+    /// Who has an address.
+    owners: HashMap<(Family, u128), Vec<usize>>,
+    /// Connections of IPsec, as numbers in `all`: by what they call themselves, by whom they expect, by the address to which they connect, by their device.
+    called: HashMap<String, Vec<usize>>,
+    expected: HashMap<String, Vec<usize>>,
+    connecting: HashMap<(Family, u128), Vec<usize>>,
+    of_device: HashMap<usize, Vec<usize>>,
 }
 
 impl<'w> Ends<'w> {
@@ -39,7 +46,51 @@ impl<'w> Ends<'w> {
             }
         }
         let own = |d: &Device| d.interfaces.iter().flatten().flat_map(|i| &i.addresses).map(|a| to_number(a.ip())).collect();
-        Ends { all, by_key, addresses: devices.iter().map(own).collect() }
+        let addresses: Vec<Vec<(Family, u128)>> = devices.iter().map(own).collect();
+        let mut owners: HashMap<(Family, u128), Vec<usize>> = HashMap::new();
+        for (i, list) in addresses.iter().enumerate() {
+            for address in list {
+                owners.entry(*address).or_default().push(i);
+            }
+        }
+        let (mut called, mut expected, mut connecting, mut of_device) = <(HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>)>::default();
+        for (n, (device, tunnel)) in all.iter().enumerate().filter(|(_, (_, t))| t.kind == TunnelKind::Ipsec) {
+            of_device.entry(*device).or_default().push(n);
+            for (name, index) in [("local-id", &mut called), ("remote-id", &mut expected)] {
+                if let Some(id) = id(tunnel, name) {
+                    index.entry(id).or_default().push(n);
+                }
+            }
+            for address in tunnel.peers.iter().filter_map(|p| parse_addr(&p.endpoint.as_ref()?.host)) {
+                connecting.entry(address).or_default().push(n);
+            }
+        }
+        Ends { all, by_key, addresses, owners, called, expected, connecting, of_device }
+    }
+
+    /// The number of a device with an address, other than this one.
+    pub fn owner(&self, address: (Family, u128), but: usize) -> Option<usize> {
+        self.owners.get(&address)?.iter().copied().find(|i| *i != but)
+    }
+
+    /// Connections that may be the other end of one of IPsec: by a name or address that one of the two says.
+    fn candidates(&self, (device, tunnel): End<'_>) -> Vec<usize> {
+        let mut out: Vec<usize> = Vec::new();
+        let hosts: Vec<&str> = tunnel.peers.iter().filter_map(|p| p.endpoint.as_ref()).map(|e| e.host.as_str()).collect();
+        let wanted = id(tunnel, "remote-id");
+        let names = hosts.iter().map(|h| h.to_ascii_lowercase()).chain(wanted.clone());
+        out.extend(names.filter_map(|n| self.called.get(&n)).flatten());
+        let addresses = hosts.iter().filter_map(|h| parse_addr(h)).chain(wanted.as_deref().and_then(parse_addr));
+        out.extend(addresses.filter_map(|a| self.owners.get(&a)).flatten().filter_map(|d| self.of_device.get(d)).flatten());
+        out.extend(id(tunnel, "local-id").and_then(|n| self.expected.get(&n)).into_iter().flatten());
+        out.extend(self.addresses.get(device).into_iter().flatten().filter_map(|a| self.connecting.get(a)).flatten());
+        // A distinguished name may be written with other blanks.
+        if let Some(name) = wanted.filter(|n| n.contains('=')) {
+            out.extend(self.called.iter().filter(|(n, _)| n.contains('=') && same_name(n, &name)).flat_map(|(_, list)| list));
+        }
+        out.sort_unstable();
+        out.dedup();
+        out
     }
 
     /// The other ends of a peer of a WireGuard tunnel: who has its key.
@@ -62,7 +113,8 @@ impl<'w> Ends<'w> {
     /// The other ends of a connection of IPsec: each expects the other by name or address, or a server takes whoever comes.
     pub fn of_ipsec(&self, (device, tunnel): End<'w>) -> Vec<Other<'w>> {
         let mut best: BTreeMap<u8, Vec<Other<'w>>> = BTreeMap::new();
-        for (other, theirs) in self.all.iter().filter(|(i, t)| t.kind == TunnelKind::Ipsec && *i != device && !std::ptr::eq(*t, tunnel)) {
+        let all = self.candidates((device, tunnel)).into_iter().filter_map(|n| self.all.get(n));
+        for (other, theirs) in all.filter(|(i, _)| *i != device) {
             let there = self.expects((device, tunnel), (*other, theirs));
             let back = self.expects((*other, theirs), (device, tunnel));
             let rank = match (there, back) {
@@ -76,8 +128,7 @@ impl<'w> Ends<'w> {
     }
 
     /// Whom the first end expects at its other side: the second one?
-    fn expects(&self, (from, a): End<'_>, (to, b): End<'_>) -> Expects {
-        let _ = from;
+    fn expects(&self, (_, a): End<'_>, (to, b): End<'_>) -> Expects {
         let theirs = |n: &(Family, u128)| self.addresses.get(to).is_some_and(|l| l.contains(n));
         let known = self.addresses.get(to).is_some_and(|l| !l.is_empty());
         let wanted = id(a, "remote-id");

@@ -4,6 +4,7 @@
 
 mod crypto;
 pub mod ends;
+mod ike_pairs;
 mod keys;
 pub mod leaks;
 mod pairing;
