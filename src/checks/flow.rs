@@ -8,7 +8,7 @@ use super::place::{
     cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unseen,
     unsolicited, without, witness,
 };
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, select, services};
+use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, path, select, services};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
@@ -133,11 +133,37 @@ impl Check for Body {
                 }
             }
         }
+        self.along_the_way(world, spec, &mut outcome);
         outcome
     }
 }
 
 impl Body {
+    /// A flow that must pass is stopped by a device further away, or a packet that a finding shows has passed others: that is told where the whole
+    /// way is known. Each device in front of the target is judged by itself in any case, which is the stricter.
+    fn along_the_way(&self, world: &World<'_>, spec: &Spec, outcome: &mut Outcome) {
+        let Some(target) = world.zone(&self.to).filter(|_| self.must == Some(Must::Pass) && spec.on.is_empty()) else { return };
+        let considered = outcome.considered.clone();
+        for from in self.from.0.iter().filter_map(|n| world.zone(n)).filter(|z| !z.internet) {
+            for family in Family::BOTH {
+                let mut except = Vec::new();
+                for e in &self.except {
+                    except.extend(service_cubes(world, &e.service, family).into_iter().filter(|_| {
+                        e.from.0.is_empty() || e.from.0.iter().any(|n| n == "any" || *n == from.name)
+                    }));
+                }
+                let service = without(&service_cubes(world, &self.service, family), &except, family);
+                if service.is_empty() {
+                    continue;
+                }
+                let judged = |name: &str| considered.iter().any(|c| c == name);
+                let (found, limits) = path::judge::stops_on_the_way(world, (from, target), &service, family, &judged, spec.span);
+                outcome.findings.extend(found);
+                outcome.incomplete.extend(limits);
+            }
+        }
+    }
+
     fn judge(&self, world: &World<'_>, spec: &Spec, analysis: &Analysis<'_>, way: Way, family: Family) -> Result<Vec<Finding>, Limit> {
         if let Some(answer) = unexported(analysis, spec, way, family) {
             return Ok(answer);
@@ -208,6 +234,10 @@ impl Body {
         finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
         finding.witness = Some(witness(analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
+        if way == Way::Forward {
+            let zones: Vec<&Zone> = world.zones.iter().filter(|z| !z.internet && z.addresses(family).contains(hit.packet.field(Field::Src))).collect();
+            finding.related.extend(path::judge::before_and_after(world, analysis, hit, family, &zones));
+        }
         doubt(analysis, hit, finding)
     }
 

@@ -13,6 +13,7 @@ mod killswitch;
 mod kind;
 mod management;
 mod objects;
+pub mod path;
 mod place;
 mod policy;
 mod rule_text;

@@ -10,6 +10,7 @@ mod init;
 mod input;
 mod leaks;
 mod output;
+mod paths;
 mod reach;
 mod revision;
 mod schema;

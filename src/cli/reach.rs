@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::input::Reading;
 use super::output::Output;
-use super::{Failure, Outcome, baseline};
+use super::{Failure, Outcome, baseline, paths};
 use crate::checks::body::suggestion;
 use crate::checks::services::{built_in_services, service_ports};
 use crate::checks::{Service, Zone, cross, from_zone, of_service, to_zone};
@@ -23,8 +23,8 @@ pub(crate) struct Args {
     /// Files or folders of configurations, - for standard input
     #[arg(value_name = "CONFIG", required = true)]
     pub paths: Vec<PathBuf>,
-    /// Only packets from here: a zone of the baseline, or an address or prefix
-    #[arg(long, value_name = "ZONE|CIDR")]
+    /// Only packets from here: a zone of the baseline, an address or prefix, or a remote worker (worker:NAME)
+    #[arg(long, value_name = "ZONE|CIDR|worker:NAME")]
     pub from: Option<String>,
     /// Only packets to there
     #[arg(long, value_name = "ZONE|CIDR")]
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Only packets of this service: a name, or tcp/443
     #[arg(long)]
     pub service: Option<String>,
+    /// The whole way from the one zone to the other, over every device between, instead of each device by itself (as for worker:NAME)
+    #[arg(long, requires = "from", requires = "to", conflicts_with = "hook")]
+    pub path: bool,
     /// Only packets to (input), through (forward) or from (output) the device
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(["input", "forward", "output"]))]
     pub hook: Option<String>,
@@ -58,6 +61,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let code = args.reading.tell(&inventory.incomplete, &inventory.sources, &redactor);
     let zones = loaded.as_ref().map(|b| b.zones.clone()).unwrap_or_default();
     let services = loaded.as_ref().map_or_else(built_in_services, |b| b.services.clone());
+    if args.path || args.from.as_deref().is_some_and(|f| f.starts_with(paths::WORKER)) {
+        let Some(loaded) = &loaded else {
+            return Err(Failure::usage("the whole way is asked with a baseline (-b), which says what the zones are"));
+        };
+        return paths::run(args, out, &inventory, loaded, &redactor, code);
+    }
     let from = args.from.as_deref().map(|t| Place::read(t, &zones)).transpose()?;
     let to = args.to.as_deref().map(|t| Place::read(t, &zones)).transpose()?;
     let service = args.service.as_deref().map(|t| service(t, &services)).transpose()?;
@@ -148,7 +157,7 @@ impl<'z> Place<'z> {
     }
 }
 
-fn service(text: &str, services: &BTreeMap<String, Service>) -> Result<Service, Failure> {
+pub(crate) fn service(text: &str, services: &BTreeMap<String, Service>) -> Result<Service, Failure> {
     if let Some(s) = services.get(text) {
         return Ok(s.clone());
     }

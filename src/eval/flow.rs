@@ -52,16 +52,7 @@ impl Kept {
 impl Variant {
     /// The arriving packets of region `k` that have become those of `piece`, a part of it.
     fn before_changes(&self, piece: &Cube, k: usize, family: Family) -> Option<Cube> {
-        let same = piece.dims().iter().filter(|(d, _)| d.as_field().is_none_or(|f| !self.changed.contains(&f)));
-        let arrived = same.into_iter().try_fold(self.origins.get(k)?.clone(), |o, (d, s)| o.with(*d, s, family))?;
-        self.kept.get(k)?.iter().try_fold(arrived, |o, kept| match piece.field(kept.field) {
-            // The piece lies within one prefix, so that what lies between two addresses still does.
-            Some(set) => {
-                let before = set.intervals().iter().map(|&(lo, hi)| (kept.before(lo), kept.before(hi))).collect();
-                o.with(Dim::field(kept.field), &Ranges::from_intervals(before), family)
-            }
-            None => Some(o),
-        })
+        before(self.origins.get(k)?, piece, &self.changed, self.kept.get(k)?, family)
     }
 
     /// The arriving packets that have become those of `piece`, a part of some region.
@@ -535,6 +526,34 @@ pub struct Passing {
     pub via: Vec<Line>,
     /// What they were changed to is known.
     pub certain: bool,
+    changed: Vec<Field>,
+    kept: Vec<Kept>,
+}
+
+impl Passing {
+    /// The arriving packets that can become those of `piece`, a part of what was accepted; `None` if there are none.
+    pub fn before(&self, piece: &Cube, family: Family) -> Option<Cube> {
+        before(&self.arriving, piece, &self.changed, &self.kept, family)
+    }
+
+    /// The fields of which rules chose the value: those that were changed, but for addresses that kept their host bits.
+    pub fn chosen(&self) -> Vec<Field> {
+        self.changed.iter().copied().filter(|f| !self.kept.iter().any(|k| k.field == *f)).collect()
+    }
+}
+
+/// The packets of `origin` that have become those of `piece`, where rules changed some fields and kept the host bits of some of these.
+fn before(origin: &Cube, piece: &Cube, changed: &[Field], kept: &[Kept], family: Family) -> Option<Cube> {
+    let same = piece.dims().iter().filter(|(d, _)| d.as_field().is_none_or(|f| !changed.contains(&f)));
+    let arrived = same.into_iter().try_fold(origin.clone(), |o, (d, s)| o.with(*d, s, family))?;
+    kept.iter().try_fold(arrived, |o, kept| match piece.field(kept.field) {
+        // The piece lies within one prefix, so that what lies between two addresses still does.
+        Some(set) => {
+            let before = set.intervals().iter().map(|&(lo, hi)| (kept.before(lo), kept.before(hi))).collect();
+            o.with(Dim::field(kept.field), &Ranges::from_intervals(before), family)
+        }
+        None => Some(o),
+    })
 }
 
 /// All packets that pass (`want` accepted) or do not pass, exactly. Opaque conditions stay in the cubes.
@@ -584,6 +603,8 @@ fn passing_within(
                             line: v.program.lines[entry.line as usize],
                             via: v.via.clone(),
                             certain: v.certain,
+                            changed: v.changed.clone(),
+                            kept: v.kept.get(k).cloned().unwrap_or_default(),
                         });
                     }
                 }

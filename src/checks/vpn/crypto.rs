@@ -58,7 +58,7 @@ impl Profile {
     }
 
     /// What an offer is, in words, if it is weak.
-    fn weak(&self, offer: &CryptoOffer, aead_only: bool) -> Option<String> {
+    pub fn weak(&self, offer: &CryptoOffer, aead_only: bool) -> Option<String> {
         let name = &offer.name;
         let any = |patterns: &[String]| patterns.iter().any(|p| matches(p, name));
         match offer.usage {
@@ -192,7 +192,7 @@ fn unknown_layer(tunnel: &Tunnel) -> Option<CryptoLayer> {
 }
 
 /// Whether every cipher that is offered in a layer authenticates by itself, so that no digest is used there.
-fn aead_only(tunnel: &Tunnel, layer: CryptoLayer) -> bool {
+pub(super) fn aead_only(tunnel: &Tunnel, layer: CryptoLayer) -> bool {
     let mut ciphers = tunnel.crypto.iter().filter(|o| o.usage == CryptoUse::Cipher && o.layer == layer).peekable();
     ciphers.peek().is_some() && ciphers.all(|o| ["-GCM", "-CCM", "-POLY1305"].iter().any(|end| o.name.ends_with(end)))
 }

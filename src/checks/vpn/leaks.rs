@@ -138,6 +138,18 @@ impl Subject<'_, '_> {
         (beyond_the_link(family).minus(&taken), unknown)
     }
 
+    /// Each tunnel with the destinations that go into it while it is up, and why that is not known for certain.
+    pub fn taken(&self, family: Family) -> Vec<(&Tunnel, Ranges, Vec<Label>)> {
+        let clients = self.clients();
+        let (around, unknown) = self.around(&clients, family);
+        let inside = beyond_the_link(family).minus(&around);
+        let one = |tunnel: &Tunnel| {
+            let source = pushed(self.devices, tunnel);
+            self::inside(routes(tunnel, &source).into_iter().filter_map(|r| of_tunnel(r, family)).collect()).and(&inside)
+        };
+        clients.into_iter().map(|t| (t, one(t), unknown.clone())).collect()
+    }
+
     /// The packets of a family that leave outside the tunnels. What a tunnel needs to come up (its own packets to the server, DHCP) is no leak.
     ///
     /// # Errors

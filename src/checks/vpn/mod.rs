@@ -3,6 +3,8 @@
 //! Everything here is read from tunnels alone; what needs the packets that a host firewall lets through is asked of other kinds.
 
 mod crypto;
+pub mod ends;
+mod ike_pairs;
 mod keys;
 pub mod leaks;
 mod pairing;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::civil::Date;
 
 use super::keys::{list, peer_name};
-use super::{Run, is_client, is_fragment, is_openvpn, is_server, is_static_key};
+use super::{Run, ike_pairs, is_client, is_fragment, is_openvpn, is_server, is_static_key};
 use crate::checks::{Person, World};
 use crate::diag::{Finding, Label};
 use crate::model::{Device, Peer, Tunnel, TunnelKind};
@@ -13,7 +13,7 @@ use crate::net::{format_interval, prefix_bounds};
 
 /// What is looked up again and again.
 #[derive(Default)]
-struct Index<'w> {
+pub(super) struct Index<'w> {
     /// Tunnels of WireGuard by the public key of their own end.
     by_key: HashMap<&'w str, Vec<(&'w Device, &'w Tunnel)>>,
     /// A WireGuard server was read.
@@ -72,7 +72,6 @@ impl<'w> Index<'w> {
 
 pub(super) fn paired(run: &mut Run<'_, '_>) {
     let index = Index::new(run);
-    // Ends of other protocols are not paired, and so not counted among those that were looked at.
     let pairs = |t: &Tunnel| matches!(t.kind, TunnelKind::WireGuard | TunnelKind::OpenVpn);
     for (device, tunnel) in run.tunnels(|t| is_client(t) && pairs(t)) {
         match tunnel.kind {
@@ -88,6 +87,8 @@ pub(super) fn paired(run: &mut Run<'_, '_>) {
             _ => {}
         }
     }
+    ike_pairs::ipsec(run, &index);
+    ike_pairs::others(run);
     // What an OpenVPN server says about single clients is all that it says of who they are.
     let fragments: Vec<(&Device, &Tunnel)> = run.devices.iter().flat_map(|d| d.tunnels.iter().map(move |t| (*d, t))).collect();
     for (device, tunnel) in fragments.into_iter().filter(|(_, t)| is_fragment(t)) {
@@ -201,7 +202,7 @@ fn openvpn_server(run: &mut Run<'_, '_>, device: &Device, tunnel: &Tunnel) {
 }
 
 /// Judges that a peer of a server belongs to somebody.
-fn server_peer(run: &mut Run<'_, '_>, index: &Index<'_>, (device, tunnel): (&Device, &Tunnel), peer: &Peer) {
+pub(super) fn server_peer(run: &mut Run<'_, '_>, index: &Index<'_>, (device, tunnel): (&Device, &Tunnel), peer: &Peer) {
     let name = peer_name(peer);
     let key = peer.public_key.as_ref();
     let label = match key {

@@ -181,6 +181,13 @@ fn ipsec(reader: &mut Reader<'_>, cx: &mut Context<'_, '_>, one: &Entry<'_>, two
     for phase in two {
         phase2(reader, cx, phase, &mut tunnel);
     }
+    // The names of both ends (CLI reference, `vpn ipsec phase1-interface`, `localid`, `peerid`).
+    let expected = (one.value("peertype") == Some("one")).then_some(("peerid", "remote-id"));
+    for (setting, name) in [Some(("localid", "local-id")), expected].into_iter().flatten() {
+        if let Some(value) = one.value(setting) {
+            tunnel.settings.push(TunnelSetting { name: name.into(), value: value.into(), span: one.at(setting) });
+        }
+    }
     for setting in ["peertype", "mode-cfg", "interface", "net-device"] {
         if let Some(value) = one.value(setting) {
             tunnel.settings.push(TunnelSetting { name: setting.into(), value: value.into(), span: one.at(setting) });

@@ -89,6 +89,13 @@ impl<'d> Lowering<'_, '_, 'd> {
                 offer(tunnel, CryptoUse::Authentication, CryptoLayer::Control, name, method.span);
             }
         }
+        // The names of both ends; `myaddress`, `peeraddress` and `any` name none.
+        for (kind, data, name) in [("myid_type", "myid_data", "local-id"), ("peerid_type", "peerid_data", "remote-id")] {
+            let named = phase.value(kind).is_some_and(|k| !matches!(&*k.text, "myaddress" | "peeraddress" | "any" | "auto"));
+            if let (true, Some(value)) = (named, phase.value(data)) {
+                tunnel.settings.push(crate::model::TunnelSetting { name: name.into(), value: value.text.into_owned(), span: value.span });
+            }
+        }
         let key = phase.value("pre-shared-key").map(|k| Secret(k.span));
         let host = phase.value("remote-gateway");
         if key.is_some() || host.is_some() {

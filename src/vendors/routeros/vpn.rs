@@ -275,6 +275,12 @@ fn ipsec(reader: &mut Reader<'_>, export: &Export) {
         // Until 6.43, the peer itself had the secret.
         for id in ids.into_iter().chain([peer].into_iter().filter(|p| p.value("secret").is_some() || p.value("auth-method").is_some())) {
             authentication(&mut tunnel, id);
+            // `my-id` and `remote-id`: kind and value with a colon between; `auto` and `ignore` name nobody (help.mikrotik.com, "IPsec", Identities).
+            for (written, name) in [("my-id", "local-id"), ("remote-id", "remote-id")] {
+                if let Some((_, value)) = id.filled(written).and_then(|v| v.split_once(':')) {
+                    tunnel.settings.push(TunnelSetting { name: name.into(), value: value.to_owned(), span: id.at(written) });
+                }
+            }
             let mut other = Peer::new(id.span);
             other.name = id.filled("comment").or(id.filled("remote-id")).map(str::to_owned);
             other.preshared_key = secret(id, "secret");

@@ -288,6 +288,12 @@ fn peer(reader: &mut Reader<'_>, cx: &Context<'_>, at: At<'_>) {
     .into_iter()
     .flatten()
     .collect();
+    for (word, name) in [("local-id", "local-id"), ("id", "local-id"), ("remote-id", "remote-id")] {
+        if let Some(id) = authentication_at.and_then(|a| a.value(word)) {
+            let value = id.word().to_owned();
+            tunnel.settings.push(crate::model::TunnelSetting { name: name.to_owned(), value, span: id.line() });
+        }
+    }
     authentication(reader, cx, &mut tunnel, authentication_at, &mut peer, &names);
     peer.endpoint = (!any(host)).then(|| Endpoint { host: host.trim_start_matches('@').to_owned(), port: 500, protocol: 17, span });
     tunnel.peers.push(peer);
