@@ -1,8 +1,10 @@
 //! `fwproof probe`: real packets, to what the user names and nothing else.
 
+mod expect;
 mod plan;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +13,11 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::input::Reading;
 use super::output::{self, Output};
 use super::{Failure, Outcome};
 use crate::probe::plan::Plan;
-use crate::probe::{Progress, Scan, Settings, connect, output as shape};
+use crate::probe::{Progress, Scan, Settings, connect, output as shape, since, vantage};
 use crate::report::Untrusted;
 
 /// Asks named hosts which of their ports answer, and compares with what their firewalls' configuration says.
@@ -75,8 +78,33 @@ pub(crate) struct Args {
     /// Say what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Format of the results
-    #[arg(long, default_value = "table", value_name = "FORMAT", value_parser = PossibleValuesParser::new(["table", "json", "xml"]))]
+    /// Compare with these configurations, and ask only what tells whether reality is as they say
+    #[arg(long, value_name = "CONFIG", num_args = 1.., requires = "from", help_heading = "Comparison")]
+    expect: Vec<PathBuf>,
+    /// Zones are those of this baseline, and its waivers apply
+    #[arg(short, long, value_name = "BASELINE", requires = "expect", help_heading = "Comparison")]
+    baseline: Option<PathBuf>,
+    /// Where this machine is: a zone of the baseline, internet, or an address or prefix
+    #[arg(long, value_name = "ZONE|CIDR", requires = "expect", help_heading = "Comparison")]
+    from: Option<String>,
+    /// The address from which targets see this machine, where it is not its own
+    #[arg(long, value_name = "ADDR", requires = "expect", help_heading = "Comparison")]
+    source: Option<IpAddr>,
+    /// Ask all TCP ports, not only those that tell
+    #[arg(long, requires = "expect", conflicts_with = "ports", help_heading = "Comparison")]
+    full: bool,
+    /// From which severity upwards findings make the exit code 1
+    #[arg(long, default_value = "medium", value_name = "SEVERITY", help_heading = "Comparison",
+        value_parser = PossibleValuesParser::new(["critical", "high", "medium", "low", "info"]))]
+    fail_on: String,
+    /// Say what opened or closed since an earlier run (its JSON); what opened makes the exit code 1
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
+    since: Option<PathBuf>,
+    /// Join runs from several places (their JSON) instead of sending anything
+    #[arg(long, value_name = "NAME=FILE", conflicts_with_all = ["targets", "expect", "since"], help_heading = "Comparison")]
+    vantage: Vec<String>,
+    /// Format of the results: table, json, xml (as nmap); with --expect also those of fwproof check
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: String,
     /// Write the results to a file
     #[arg(short, long, value_name = "FILE")]
@@ -87,15 +115,21 @@ pub(crate) struct Args {
     /// A line for each port
     #[arg(long)]
     all: bool,
-    /// Only a warning where a target could not be asked (exit code 3 otherwise)
-    #[arg(long)]
-    allow_incomplete: bool,
-    /// No plan, no progress, no remarks
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
+    if !args.vantage.is_empty() {
+        return join(args, out);
+    }
+    if !args.expect.is_empty() {
+        return expect::run(args, out);
+    }
+    if !["table", "json", "xml"].contains(&args.format.as_str()) {
+        return Err(Failure::usage(format!("--format {}: a plain probe writes table, json or xml; reports need --expect", args.format)));
+    }
+    let old = args.since.as_ref().map(|path| read(path)).transpose()?;
     let began = jiff::Timestamp::now().as_second();
     let asked = plan::make(args)?;
     if args.dry_run {
@@ -103,23 +137,66 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         return Ok(0);
     }
     asked.permitted?;
-    if !args.quiet {
+    if !args.reading.quiet {
         output::say(asked.words.trim_end());
     }
     let scan = send(args, &asked.plan, &asked.settings)?;
-    let text = match args.format.as_str() {
+    let changes = old.map(|old| since::changes(&old, &scan));
+    let mut text = match args.format.as_str() {
         "json" => shape::json(&scan),
         "xml" => shape::xml(&scan, &command(), began),
-        _ => shape::table(&scan, args.all, &|t| Untrusted(t).to_string()) + &shape::summary(&scan),
+        _ => shape::table(&scan, args.all, &|t| Untrusted(t).to_string()),
+    };
+    if args.format == "table" {
+        text.push_str(&changes.as_deref().map(since::words).unwrap_or_default());
+        text.push_str(&shape::summary(&scan));
+    } else if let Some(changes) = &changes {
+        output::say(since::words(changes).trim_end());
+    }
+    deliver(args, out, &scan, &text, began)?;
+    let opened = changes.is_some_and(|c| c.iter().any(since::Change::opened));
+    Ok(told(args, &scan, &asked.unresolved).max(u8::from(opened)))
+}
+
+/// Writes the results where they belong.
+fn deliver(args: &Args, out: &mut Output, scan: &Scan, text: &str, began: i64) -> Result<(), Failure> {
+    match &args.output {
+        Some(path) => write(path, text)?,
+        None => out.write(text),
+    }
+    match &args.xml {
+        Some(path) => write(path, &shape::xml(scan, &command(), began)),
+        None => Ok(()),
+    }
+}
+
+/// Runs of several places side by side.
+fn join(args: &Args, out: &mut Output) -> Outcome {
+    let mut views = vantage::Views::new();
+    for text in &args.vantage {
+        let Some((name, path)) = text.split_once('=').filter(|(n, p)| !n.is_empty() && !p.is_empty()) else {
+            return Err(Failure::usage(format!("--vantage {text}: write NAME=FILE, for instance internet=outside.json")));
+        };
+        if views.insert(Untrusted(name).to_string(), read(&PathBuf::from(path))?).is_some() {
+            return Err(Failure::usage(format!("--vantage {text}: there are two of this name")));
+        }
+    }
+    let text = match args.format.as_str() {
+        "json" => vantage::json(&views),
+        "table" => vantage::table(&views),
+        other => return Err(Failure::usage(format!("--format {other}: several places are joined as table or json"))),
     };
     match &args.output {
         Some(path) => write(path, &text)?,
         None => out.write(&text),
     }
-    if let Some(path) = &args.xml {
-        write(path, &shape::xml(&scan, &command(), began))?;
-    }
-    Ok(told(args, &scan, &asked.unresolved))
+    Ok(0)
+}
+
+/// The results of an earlier run.
+fn read(path: &PathBuf) -> Result<Scan, Failure> {
+    let text = fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    shape::read_json(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
 }
 
 fn command() -> String {
@@ -139,15 +216,15 @@ fn told(args: &Args, scan: &Scan, unresolved: &[(String, String)]) -> u8 {
     }
     const SHOWN: usize = 20;
     for text in troubles.iter().take(SHOWN) {
-        if args.allow_incomplete { output::warning(text) } else { output::error(text) }
+        if args.reading.allow_incomplete { output::warning(text) } else { output::error(text) }
     }
     if troubles.len() > SHOWN {
         output::say(&format!("and {} more targets that could not be asked", troubles.len() - SHOWN));
     }
-    if !args.quiet {
+    if !args.reading.quiet {
         scan.notes.iter().for_each(|n| output::say(&format!("note: {}", Untrusted(n))));
     }
-    if troubles.is_empty() || args.allow_incomplete { 0 } else { 3 }
+    if troubles.is_empty() || args.reading.allow_incomplete { 0 } else { 3 }
 }
 
 /// Sends everything, with a sign of life on a terminal; Ctrl-C ends it with what is known.
@@ -162,7 +239,7 @@ fn send(args: &Args, plan: &Plan, settings: &Settings) -> Result<Scan, Failure> 
         ids.push(signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag)).map_err(trouble)?);
         ids.push(signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(trouble)?);
     }
-    let bar = bar(args.quiet);
+    let bar = bar(args.reading.quiet);
     let over = std::sync::atomic::AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -218,8 +295,10 @@ fn method(args: &Args, plan: &Plan, settings: &Settings, progress: &Progress) ->
     if args.method == "syn" || args.echo_only {
         return Err(Failure::usage(format!("raw packets cannot be sent ({failed}): {remedy}; or use --method connect")));
     }
-    if !args.quiet {
-        output::say(&format!("note: raw packets cannot be sent ({failed}), so the system's connections are used instead; for raw packets: {remedy}"));
+    if !args.reading.quiet {
+        output::say(&format!(
+            "note: raw packets cannot be sent ({failed}), so the system's connections are used instead; for raw packets: {remedy}"
+        ));
     }
     Ok(connect::scan(plan, settings, progress))
 }

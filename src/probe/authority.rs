@@ -58,11 +58,13 @@ impl Authority {
     /// # Errors
     /// Everything that is wrong with it, each with its place.
     pub fn read(file: &SourceFile) -> Result<Authority, Vec<BaselineError>> {
-        let error = |span: Span, message: String| BaselineError { path: file.path.clone(), place: Some((file.place(span.start), span)), message };
+        let error =
+            |span: Span, message: String| BaselineError { path: file.path.clone(), place: Some((file.place(span.start), span)), message };
         if matches!(file.encoding, Encoding::Binary | Encoding::Damaged) {
             return Err(vec![error(Span::new(file.id, 0, 0), "the file is not text (UTF-8, or UTF-16 with a byte-order mark)".into())]);
         }
-        let document = Document::read(file).map_err(|problems| problems.into_iter().map(|p| error(p.span, p.message)).collect::<Vec<_>>())?;
+        let document =
+            Document::read(file).map_err(|problems| problems.into_iter().map(|p| error(p.span, p.message)).collect::<Vec<_>>())?;
         let problems = body::problems(&document.value, &body::schema_value::<AuthorityDoc>());
         if !problems.is_empty() {
             return Err(problems.into_iter().map(|p| error(document.span(&p.path), p.message)).collect());
@@ -84,7 +86,9 @@ impl Authority {
             errors.push(error(document.span("until"), format!("{} is no date: write it as 2026-12-31", quote(&doc.until))));
         }
         let (mut v4, mut v6, mut names, mut exclude) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let at = |list: &OneOrMany<String>, key: &str, i: usize| document.span(&if list.0.len() == 1 { key.to_owned() } else { format!("{key}[{i}]") });
+        let at = |list: &OneOrMany<String>, key: &str, i: usize| {
+            document.span(&if list.0.len() == 1 { key.to_owned() } else { format!("{key}[{i}]") })
+        };
         for (i, text) in doc.targets.0.iter().enumerate() {
             // Whole networks may be allowed, though not all of them are ever asked.
             let read = match parse_cidr(text) {
@@ -139,7 +143,8 @@ mod tests {
         Authority::read(&SourceFile::from_text(FileId(0), "probe.yaml", text)).map_err(|e| e.iter().map(ToString::to_string).collect())
     }
 
-    const GOOD: &str = "fwproof: 1\nauthorised_by: J. Doe\nuntil: 2026-12-31\nrate: 500\ntargets: [192.0.2.0/24, \"2001:db8::/64\", www.example.org]\n";
+    const GOOD: &str =
+        "fwproof: 1\nauthorised_by: J. Doe\nuntil: 2026-12-31\nrate: 500\ntargets: [192.0.2.0/24, \"2001:db8::/64\", www.example.org]\n";
 
     #[test]
     fn an_authorisation_allows_what_it_names() {

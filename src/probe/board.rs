@@ -213,7 +213,9 @@ mod tests {
             name: None,
             ports: Arc::new(Ports::read(ports, Protocol::Tcp).unwrap()),
         };
-        Board::new(&Plan { targets: vec![target("192.0.2.1", "22,80,U:53"), target("192.0.2.2", "443"), target("2001:db8::1", "22,80,U:53")] })
+        Board::new(&Plan {
+            targets: vec![target("192.0.2.1", "22,80,U:53"), target("192.0.2.2", "443"), target("2001:db8::1", "22,80,U:53")],
+        })
     }
 
     #[test]
@@ -243,11 +245,10 @@ mod tests {
     fn only_a_host_of_which_nothing_answers_is_unreachable() {
         let board = board();
         board.answered(0, Reason::IcmpHostUnreachable, 0);
-        assert_eq!(board.host(0, None, None).ports.iter().map(|p| p.state).collect::<Vec<_>>(), [
-            State::Unreachable,
-            State::Filtered,
-            State::OpenFiltered
-        ]);
+        assert_eq!(
+            board.host(0, None, None).ports.iter().map(|p| p.state).collect::<Vec<_>>(),
+            [State::Unreachable, State::Filtered, State::OpenFiltered]
+        );
         board.lives(0, false);
         assert_eq!(board.host(0, None, None).ports[0].state, State::Filtered);
     }

@@ -10,11 +10,15 @@
 //! * [`connect`]: asking through the system's own sockets, without privileges;
 //! * `raw`: asking with packets of our own (Linux, privileged);
 //! * [`output`]: tables, JSON and XML;
+//! * [`expect`], [`drift`]: what a configuration says should be open, and where reality parts from it;
+//! * [`since`], [`vantage`]: against other runs.
 
 pub mod answer;
 pub mod authority;
 pub mod board;
 pub mod connect;
+pub mod drift;
+pub mod expect;
 pub mod output;
 pub mod pace;
 pub mod payloads;
@@ -22,8 +26,10 @@ pub mod plan;
 pub mod ports;
 #[cfg(target_os = "linux")]
 pub mod raw;
+pub mod since;
 pub mod targets;
 pub mod top;
+pub mod vantage;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -303,6 +309,17 @@ impl Default for Settings {
             echo: true,
         }
     }
+}
+
+/// The address from which the system would ask a target. Sends nothing.
+///
+/// # Errors
+/// There is no way to it.
+pub fn source(target: IpAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = if target.is_ipv4() { std::net::Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let socket = std::net::UdpSocket::bind((any, 0))?;
+    socket.connect((target, 9))?;
+    socket.local_addr().map(|a| a.ip())
 }
 
 /// What a run tells while it goes on, and how it is told to stop.

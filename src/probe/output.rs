@@ -64,9 +64,29 @@ pub fn summary(scan: &Scan) -> String {
 /// JSON: `{"hosts":[{"address":…,"ports":[{"port":22,"protocol":"tcp","state":"open","reason":"syn-ack"}]}], …}`. Every port that was asked is
 /// in it. [`read_json`] reads it.
 pub fn json(scan: &Scan) -> String {
-    let text = |t: &str| serde_json::to_string(t).unwrap_or_else(|_| "\"\"".into());
+    let mut out = String::from("{\"schema\":\"fwproof-probe/1\",\"hosts\":");
+    out.push_str(&json_hosts(scan));
+    let notes: Vec<String> = scan.notes.iter().map(|n| text(n)).collect();
+    let _ = writeln!(
+        out,
+        ",\"sent\":{},\"seconds\":{:.3},\"interrupted\":{},\"method\":{},\"notes\":[{}]}}",
+        scan.sent,
+        scan.seconds,
+        scan.interrupted,
+        text(&scan.method),
+        notes.join(",")
+    );
+    out
+}
+
+fn text(t: &str) -> String {
+    serde_json::to_string(t).unwrap_or_else(|_| "\"\"".into())
+}
+
+/// The list of hosts of [`json`] alone.
+pub fn json_hosts(scan: &Scan) -> String {
     let mut out = String::with_capacity(64 * scan.hosts.iter().map(|h| h.ports.len() + 4).sum::<usize>());
-    out.push_str("{\"schema\":\"fwproof-probe/1\",\"hosts\":[");
+    out.push('[');
     for (i, host) in scan.hosts.iter().enumerate() {
         let _ = write!(out, "{}{{\"address\":\"{}\"", if i > 0 { "," } else { "" }, host.address);
         if let Some(name) = &host.name {
@@ -92,16 +112,7 @@ pub fn json(scan: &Scan) -> String {
         }
         out.push_str("]}");
     }
-    let notes: Vec<String> = scan.notes.iter().map(|n| text(n)).collect();
-    let _ = writeln!(
-        out,
-        "],\"sent\":{},\"seconds\":{:.3},\"interrupted\":{},\"method\":{},\"notes\":[{}]}}",
-        scan.sent,
-        scan.seconds,
-        scan.interrupted,
-        text(&scan.method),
-        notes.join(",")
-    );
+    out.push(']');
     out
 }
 
@@ -132,8 +143,7 @@ fn attribute(text: &str) -> String {
 /// Numbers as `1-3,7`.
 fn numbers(ports: &[u16]) -> String {
     let runs = ports.chunk_by(|a, b| a.checked_add(1) == Some(*b));
-    let parts: Vec<String> =
-        runs.map(|r| if r.len() == 1 { r[0].to_string() } else { format!("{}-{}", r[0], r[r.len() - 1]) }).collect();
+    let parts: Vec<String> = runs.map(|r| if r.len() == 1 { r[0].to_string() } else { format!("{}-{}", r[0], r[r.len() - 1]) }).collect();
     parts.join(",")
 }
 
@@ -167,7 +177,10 @@ pub fn xml(scan: &Scan, command: &str, began: i64) -> String {
     for host in &scan.hosts {
         let status = if is_up(host) { "up" } else { "down" };
         let reason = if host.up == Some(true) { "user-set" } else { "no-response" };
-        let _ = writeln!(out, "<host starttime=\"{began}\" endtime=\"{end}\"><status state=\"{status}\" reason=\"{reason}\" reason_ttl=\"0\"/>");
+        let _ = writeln!(
+            out,
+            "<host starttime=\"{began}\" endtime=\"{end}\"><status state=\"{status}\" reason=\"{reason}\" reason_ttl=\"0\"/>"
+        );
         let _ = writeln!(out, "<address addr=\"{}\" addrtype=\"{}\"/>", host.address, if host.address.is_ipv4() { "ipv4" } else { "ipv6" });
         match &host.name {
             Some(name) => {
@@ -244,7 +257,13 @@ mod tests {
         let port = |port, protocol, reason: Reason| PortResult { port, protocol, state: reason.state(protocol), reason };
         let mut ports = vec![port(22, Protocol::Tcp, Reason::SynAck), port(53, Protocol::Udp, Reason::NoResponse)];
         ports.extend((100..140).map(|n| port(n, Protocol::Tcp, Reason::Rst)));
-        let host = HostResult { address: "192.0.2.1".parse().unwrap(), name: Some("a\"<&\u{1b}.example".into()), up: Some(true), error: None, ports };
+        let host = HostResult {
+            address: "192.0.2.1".parse().unwrap(),
+            name: Some("a\"<&\u{1b}.example".into()),
+            up: Some(true),
+            error: None,
+            ports,
+        };
         Scan { hosts: vec![host], sent: 42, seconds: 0.5, method: "syn".into(), notes: vec!["a \"note\"".into()], interrupted: false }
     }
 

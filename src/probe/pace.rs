@@ -14,16 +14,15 @@ impl RoundTrips {
         let mut cell = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *cell = Some(match *cell {
             None => (took, took / 2.0, took),
-            Some((mean, spread, longest)) => {
-                (0.875 * mean + 0.125 * took, 0.75 * spread + 0.25 * (mean - took).abs(), longest.max(took))
-            }
+            Some((mean, spread, longest)) => (0.875 * mean + 0.125 * took, 0.75 * spread + 0.25 * (mean - took).abs(), longest.max(took)),
         });
     }
 
     /// How long to wait after the last question, between bounds; `unknown` where nothing was measured.
     pub fn wait(&self, bounds: (Duration, Duration), unknown: Duration) -> Duration {
         let cell = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let wait = cell.map_or(unknown, |(mean, spread, longest)| Duration::from_secs_f64((mean + 4.0 * spread).max(1.5 * longest).min(60.0)));
+        let wait =
+            cell.map_or(unknown, |(mean, spread, longest)| Duration::from_secs_f64((mean + 4.0 * spread).max(1.5 * longest).min(60.0)));
         wait.clamp(bounds.0, bounds.1.max(bounds.0))
     }
 }

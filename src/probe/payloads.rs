@@ -107,9 +107,7 @@ fn question(port: u16, token: u64, attempt: u32) -> (Vec<u8>, Repeats) {
         // TFTP (RFC 1350): a file that is not there.
         69 => (joined(&[&[0, 1], digits(token).as_bytes(), b"\0octet\0"]), Repeats::No),
         // RADIUS (RFC 5997): a server's status.
-        1812 | 1813 | 1645 | 1646 => {
-            (joined(&[&[12, t[0], 0, 38], &t, &t, &[80, 18], &[0; 16]]), Repeats::No)
-        }
+        1812 | 1813 | 1645 | 1646 => (joined(&[&[12, t[0], 0, 38], &t, &t, &[80, 18], &[0; 16]]), Repeats::No),
         // memcached: its version, in the frame of UDP.
         11211 => (joined(&[&t[..2], &[0, 0, 0, 1, 0, 0], b"version\r\n"]), Repeats::Two),
         // Sun RPC (RFC 5531): the null procedure of the port mapper, and of NFS.
@@ -138,7 +136,8 @@ fn question(port: u16, token: u64, attempt: u32) -> (Vec<u8>, Repeats) {
         177 => (vec![0, 2, 0, 2, 0, 1, 0], Repeats::No),
         // L2TP (RFC 2661): a start of a control connection.
         1701 => {
-            let avps: &[u8] = &[0x80, 8, 0, 0, 0, 0, 0, 1, 0x80, 8, 0, 0, 0, 2, 1, 0, 0x80, 10, 0, 0, 0, 3, 0, 0, 0, 3, 0x80, 11, 0, 0, 0, 7];
+            let avps: &[u8] =
+                &[0x80, 8, 0, 0, 0, 0, 0, 1, 0x80, 8, 0, 0, 0, 2, 1, 0, 0x80, 10, 0, 0, 0, 3, 0, 0, 0, 3, 0x80, 11, 0, 0, 0, 7];
             let rest = joined(&[avps, b"probe", &[0x80, 8, 0, 0, 0, 9, 0, 1]]);
             (joined(&[&[0xc8, 2, 0, 12 + rest.len() as u8, 0, 0, 0, 0, 0, 0, 0, 0], &rest]), Repeats::No)
         }

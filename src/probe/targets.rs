@@ -71,7 +71,9 @@ fn bounded(text: &str, family: Family, lo: u128, hi: u128) -> Result<Target, Str
 fn is_name(text: &str) -> bool {
     let labels: Vec<&str> = text.trim_end_matches('.').split('.').collect();
     text.len() <= 253
-        && labels.iter().all(|l| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && l.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)))
+        && labels
+            .iter()
+            .all(|l| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && l.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)))
         && labels.last().is_some_and(|l| l.chars().any(char::is_alphabetic))
 }
 
@@ -171,7 +173,8 @@ mod tests {
 
     fn all(words: &[&str], without: &[&str]) -> Result<Vec<String>, String> {
         let read = |list: &[&str]| list.iter().map(|w| Target::read(w)).collect::<Result<Vec<_>, _>>();
-        let resolve = |name: &str| if name == "known.example" { Ok(vec!["192.0.2.9".parse().unwrap()]) } else { Err("no such name".into()) };
+        let resolve =
+            |name: &str| if name == "known.example" { Ok(vec!["192.0.2.9".parse().unwrap()]) } else { Err("no such name".into()) };
         let broadcasts = HashSet::from(["192.0.2.255".parse().unwrap()]);
         let out = expand(&read(words)?, &read(without)?, &broadcasts, &resolve)?;
         Ok(out.addresses.iter().map(|(a, _)| a.to_string()).collect())
@@ -194,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_reaches_more_than_one_host_is_refused() {
-        for word in ["255.255.255.255", "224.0.0.1", "0.0.0.0", "::", "ff02::1", "192.0.2.255", "0.1.2.3", "250.1.2.3", "::ffff:224.0.0.1"] {
+        for word in ["255.255.255.255", "224.0.0.1", "0.0.0.0", "::", "ff02::1", "192.0.2.255", "0.1.2.3", "250.1.2.3", "::ffff:224.0.0.1"]
+        {
             assert!(all(&[word], &[]).is_err(), "{word}");
         }
         for word in ["2001:db8::/64", "::/0", "0.0.0.0/0", "10.0.0.0/8", "2001:db8::-2001:db8::ffff"] {

@@ -14,7 +14,7 @@ use super::Args;
 use crate::probe::authority::{Authority, USUAL_RATE};
 use crate::probe::plan::{MOST_QUESTIONS, Plan, PlanTarget};
 use crate::probe::ports::Ports;
-use crate::probe::targets::{self, Target, expand};
+use crate::probe::targets::{self, Expanded, Target, expand};
 use crate::probe::{Protocol, Settings};
 use crate::report::{Untrusted, counted};
 use crate::source::{FileId, SourceFile};
@@ -45,6 +45,16 @@ pub(super) fn make(args: &Args) -> Result<Asked, Failure> {
         let text = args.ports.as_deref().unwrap_or(if args.udp { "top-100" } else { "top-1000" });
         Ports::read(text, usual).map_err(|e| Failure::usage(format!("-p {text}: {e}")))?
     };
+    let (authority, expanded) = addresses(args)?;
+    let ports = Arc::new(ports);
+    let all =
+        expanded.addresses.iter().map(|(address, name)| PlanTarget { address: *address, name: name.clone(), ports: Arc::clone(&ports) });
+    let plan = Plan { targets: all.collect() };
+    finish(args, plan, authority.as_ref(), expanded.unresolved, &expanded.left_out)
+}
+
+/// The authorisation, and the addresses that the arguments name.
+pub(super) fn addresses(args: &Args) -> Result<(Option<Authority>, Expanded), Failure> {
     let authority = authority(args)?;
     let mut words: Vec<String> = args.targets.clone();
     for path in &args.targets_from {
@@ -63,10 +73,7 @@ pub(super) fn make(args: &Args) -> Result<Asked, Failure> {
     excluded.extend(authority.iter().flat_map(|a| a.exclude.iter().cloned()));
     let broadcasts: HashSet<Ipv4Addr> = broadcasts().into_iter().collect();
     let expanded = expand(&wanted, &excluded, &broadcasts, &resolve).map_err(Failure::usage)?;
-    let ports = Arc::new(ports);
-    let all = expanded.addresses.iter().map(|(address, name)| PlanTarget { address: *address, name: name.clone(), ports: Arc::clone(&ports) });
-    let plan = Plan { targets: all.collect() };
-    finish(args, plan, authority.as_ref(), expanded.unresolved, &expanded.left_out)
+    Ok((authority, expanded))
 }
 
 /// Settings, permission and words for a plan.
@@ -97,7 +104,12 @@ pub(super) fn finish(
 }
 
 /// Whether the plan may be sent, and in words by whose leave. The rate is brought down to what is allowed.
-fn permission(args: &Args, plan: &Plan, authority: Option<&Authority>, settings: &mut Settings) -> Result<(Result<(), Failure>, String), Failure> {
+fn permission(
+    args: &Args,
+    plan: &Plan,
+    authority: Option<&Authority>,
+    settings: &mut Settings,
+) -> Result<(Result<(), Failure>, String), Failure> {
     let foreign: Vec<&PlanTarget> = plan.targets.iter().filter(|t| !is_loopback(t.address)).collect();
     if foreign.is_empty() {
         return Ok((Ok(()), "the loopback needs nobody's leave".into()));
@@ -137,7 +149,7 @@ fn is_loopback(address: IpAddr) -> bool {
 }
 
 /// The named authorisation, or the one that lies about.
-pub(super) fn authority(args: &Args) -> Result<Option<Authority>, Failure> {
+fn authority(args: &Args) -> Result<Option<Authority>, Failure> {
     let path = match &args.authority {
         Some(path) => path.clone(),
         None if Path::new(AUTHORITY).is_file() => PathBuf::from(AUTHORITY),

@@ -132,7 +132,9 @@ pub fn consider(packet: &[u8], shared: &Shared<'_>, events: &Sender<Event>) {
         }
         Heard::Udp { ends, payload } => {
             let mut back = ends.back();
-            if board.target(back.dst).is_some_and(|t| board.id(t, Protocol::Udp, back.dport).is_none()) && matches!(payload, [0, 3 | 5 | 6, ..]) {
+            if board.target(back.dst).is_some_and(|t| board.id(t, Protocol::Udp, back.dport).is_none())
+                && matches!(payload, [0, 3 | 5 | 6, ..])
+            {
                 // TFTP answers from a new port (RFC 1350).
                 back.dport = 69;
             }

@@ -13,7 +13,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use super::answer::{Cookies, Ends};
 use super::board::{Board, Id};
 use super::pace::{Pacer, RoundTrips};
 use super::plan::{Plan, scattered};
-use super::{Progress, Protocol, Reason, Scan, Settings, payloads};
+use super::{Progress, Protocol, Reason, Scan, Settings, payloads, source};
 use crate::net::Family;
 use ears::{Event, Shared, sample_key};
 use mouth::{HANDFUL, Mouth, Packet, Refused};
@@ -92,15 +92,6 @@ impl Held {
     }
 }
 
-/// Our address before a target, as the system would choose it.
-pub(super) fn source(target: IpAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    // Sends nothing: it only asks for the way.
-    socket.connect((target, 9))?;
-    socket.local_addr().map(|a| a.ip())
-}
-
 /// Asks everything of a plan.
 ///
 /// # Errors
@@ -145,7 +136,8 @@ pub fn scan(plan: &Plan, settings: &Settings, progress: &Progress) -> io::Result
             let (events, shared) = (events.clone(), &shared);
             scope.spawn(move || ears::listen(socket, shared, &events));
         }
-        let mut asker = Asker { shared: &shared, settings, progress, mouth: &mut mouth, errors: &mut errors, sent: 0, salt, notes: &mut notes };
+        let mut asker =
+            Asker { shared: &shared, settings, progress, mouth: &mut mouth, errors: &mut errors, sent: 0, salt, notes: &mut notes };
         asker.all(&heard);
         shared.over.store(true, Ordering::Relaxed);
     });
@@ -278,7 +270,9 @@ impl Asker<'_> {
             let Some(target) = board.target(packets[i].to) else { continue };
             let (reason, text) = match why {
                 Refused::NoRoute => (Reason::NoRoute, "there is no way to it from here".to_owned()),
-                Refused::Forbidden => (Reason::NotSent, "this machine's own firewall, or its rights, keep packets from being sent to it".to_owned()),
+                Refused::Forbidden => {
+                    (Reason::NotSent, "this machine's own firewall, or its rights, keep packets from being sent to it".to_owned())
+                }
                 Refused::Other(code) => (Reason::NotSent, format!("packets could not be sent: {}", io::Error::from_raw_os_error(code))),
             };
             self.errors.entry(target).or_insert(text);
@@ -291,7 +285,8 @@ impl Asker<'_> {
     fn packet(&self, id: Id, attempt: u32, packet: &mut Packet) -> bool {
         let (target, protocol, port) = self.shared.board.question(id);
         let Some(src) = self.shared.sources[target as usize] else { return false };
-        let ends = Ends { src, dst: self.shared.board.address(target), sport: self.shared.first_port + attempt as u16 % PORTS, dport: port };
+        let ends =
+            Ends { src, dst: self.shared.board.address(target), sport: self.shared.first_port + attempt as u16 % PORTS, dport: port };
         packet.to = ends.dst;
         match protocol {
             Protocol::Tcp => wire::syn(&mut packet.bytes, &ends, self.shared.cookies.of(&ends)),
@@ -304,7 +299,8 @@ impl Asker<'_> {
     fn ask(&mut self, pacer: &mut Pacer, ids: impl Iterator<Item = Id>, attempt: u32) {
         let board = self.shared.board;
         let mut ids = ids.filter(|id| board.reason(*id).is_none());
-        let mut packets: Vec<Packet> = (0..HANDFUL).map(|_| Packet { to: Ipv4Addr::LOCALHOST.into(), bytes: Vec::with_capacity(128) }).collect();
+        let mut packets: Vec<Packet> =
+            (0..HANDFUL).map(|_| Packet { to: Ipv4Addr::LOCALHOST.into(), bytes: Vec::with_capacity(128) }).collect();
         let mut sampled = Instant::now();
         let mut done = false;
         while !done && !self.progress.stopped() {

@@ -106,7 +106,9 @@ fn handfuls<S: SockaddrLike + Copy>(
             // The first of them is refused; the others have not been tried.
             Err(e) => {
                 let why = match e {
-                    Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN | Errno::ENODEV | Errno::ENXIO => Refused::NoRoute,
+                    Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN | Errno::ENODEV | Errno::ENXIO => {
+                        Refused::NoRoute
+                    }
                     Errno::EPERM | Errno::EACCES => Refused::Forbidden,
                     other => Refused::Other(other as i32),
                 };

@@ -5,8 +5,8 @@
 //! second is answered and the first is not, the first is silent. If neither is, the host has no errors to spare: slower. While there are
 //! errors to spare, more and more ports are asked before the one that is known.
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,8 @@ impl Asker<'_> {
                     // An error was to be had for each: what got none is silent.
                     (host.gap, host.dry, host.batch) = (host.gap / 2, 0, (host.batch * 2).min(BATCH));
                 } else {
-                    (host.gap, host.dry) = if w.heard > 0 { (host.gap.mul_f64(0.97), 0) } else { ((host.gap * 2).max(GAP.0), host.dry + 1) };
+                    (host.gap, host.dry) =
+                        if w.heard > 0 { (host.gap.mul_f64(0.97), 0) } else { ((host.gap * 2).max(GAP.0), host.dry + 1) };
                     host.batch = 1;
                     w.ids.iter().filter(|id| board.reason(**id).is_none()).for_each(|id| host.queue.push_front(*id));
                 }
