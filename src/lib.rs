@@ -12,6 +12,7 @@ pub mod model;
 pub mod net;
 pub mod packets;
 pub mod pipeline;
+pub mod probe;
 pub mod report;
 pub mod rulesets;
 pub mod source;

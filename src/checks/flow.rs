@@ -429,7 +429,7 @@ pub(super) fn unexported(analysis: &Analysis<'_>, spec: &Spec, way: Way, family:
 
 /// Whether packets go through the device: it is named as a site's firewall, has rules for it, translates the sources of what leaves it, or has
 /// forwarding switched on; and forwarding is not switched off.
-pub(super) fn forwards(world: &World<'_>, device: &Device) -> bool {
+pub fn forwards(world: &World<'_>, device: &Device) -> bool {
     let named = world.sites.iter().any(|s| s.devices.contains(&device.name));
     let rules = device.base_chains.iter().any(|b| match b.hook {
         Hook::Forward => true,

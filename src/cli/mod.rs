@@ -11,6 +11,7 @@ mod input;
 mod leaks;
 mod output;
 mod paths;
+mod probe;
 mod reach;
 mod revision;
 mod schema;
@@ -46,6 +47,8 @@ enum Command {
     Leaks(leaks::Args),
     /// Say which packets two versions of a configuration treat differently, and which line does it
     Diff(diff::Args),
+    /// Ask named hosts which of their ports answer, and compare with the configuration
+    Probe(probe::Args),
     /// Print files back, each line with what was made of it
     Annotate(annotate::Args),
     /// Show the vendor-neutral model of what was read
@@ -139,6 +142,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Reach(args) => reach::run(&args, out),
         Command::Leaks(args) => leaks::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Probe(args) => probe::run(&args, out),
         Command::Annotate(args) => annotate::run(&args, out),
         Command::Show(args) => show::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),

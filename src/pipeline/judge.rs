@@ -64,6 +64,22 @@ pub fn exposure(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor,
     made
 }
 
+/// A report on results that come from elsewhere (a probe): in order, without doubles and without secrets.
+pub fn report(inventory: &Inventory, title: &str, checks: Vec<CheckResult>, redactor: &Redactor, as_of: Date) -> Report {
+    let mut report = Report {
+        title: title.to_owned(),
+        as_of: as_of.to_string(),
+        files: inventory.files.clone(),
+        devices: inventory.devices.iter().map(|d| d.name.clone()).collect(),
+        checks,
+        incomplete: inventory.incomplete.clone(),
+        exposure: None,
+    };
+    report.checks.iter_mut().for_each(settle);
+    scrub(&mut report, redactor);
+    report
+}
+
 fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
     let spec = &entry.spec;
     let here = || Label::new(spec.span, "the check");

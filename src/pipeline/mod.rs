@@ -11,7 +11,7 @@ mod read;
 mod resemble;
 mod walk;
 
-pub use judge::{check, exposure};
+pub use judge::{check, exposure, report};
 pub use read::{read, read_with_estate};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ mod roster;
 mod schema;
 mod shipped;
 mod waivers;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use load::{load, load_text};
 pub use schema::json_schema;

@@ -18,13 +18,13 @@ const ALIASES: usize = 1024;
 const KEY: usize = 200;
 
 /// A problem at a place of a YAML file.
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub span: Span,
     pub message: String,
 }
 
 /// A YAML document and its places.
-pub(super) struct Document {
+pub(crate) struct Document {
     pub value: Value,
     nodes: Vec<Node>,
 }
