@@ -4,7 +4,7 @@
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
 mod anyconnect;
-mod apple_vpn;
+mod apple;
 mod forticlient;
 mod fortios;
 mod ipsec;
@@ -31,7 +31,7 @@ use crate::source::SourceFile;
 /// Every format that fwproof reads, by id.
 pub static FORMATS: &[&Format] = &[
     &anyconnect::ANYCONNECT,
-    &apple_vpn::APPLE_VPN,
+    &apple::APPLE_VPN,
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
@@ -46,6 +46,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
+    &apple::MACOS_FIREWALL,
     &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
@@ -76,6 +77,7 @@ pub type EvidenceFn = fn(&SourceFile) -> Option<&'static str>;
 /// With each: which of them cannot be of one device, by a key (`None`: any may be). What an earlier format in the order of ids shows of
 /// the packet filter goes before a later one.
 pub static TOGETHER: &[(&str, EvidenceFn)] = &[
+    ("macos-firewall", apple::evidence),
     ("shorewall", netfilter::shorewall_evidence),
     ("ufw", netfilter::ufw_evidence),
     ("ufw-status", netfilter::ufw_status_evidence),
