@@ -5,6 +5,7 @@
 
 mod anyconnect;
 mod apple;
+mod collected;
 mod forticlient;
 mod fortios;
 mod ipsec;
@@ -32,6 +33,7 @@ use crate::source::SourceFile;
 pub static FORMATS: &[&Format] = &[
     &anyconnect::ANYCONNECT,
     &apple::APPLE_VPN,
+    &collected::COLLECT_MANIFEST,
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
@@ -46,7 +48,9 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
+    &collected::LISTENING,
     &apple::MACOS_FIREWALL,
+    &collected::NETSTAT_ROUTES,
     &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
@@ -65,6 +69,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::UFW_STATUS,
     &vyos::VYOS,
     &windows::WINDOWS_FIREWALL,
+    &collected::WINDOWS_NETWORK,
     &windows_vpn::WINDOWS_NRPT,
     &windows_vpn::WINDOWS_VPN,
     &wireguard::WIREGUARD,
