@@ -50,6 +50,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IPTABLES_LIST,
     &collected::LISTENING,
     &apple::MACOS_FIREWALL,
+    &apple::MACOS_VPN_SERVICES,
     &collected::NETSTAT_ROUTES,
     &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,

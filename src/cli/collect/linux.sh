@@ -18,13 +18,14 @@ elevated=no
 
 mkdir -- "$folder" || exit 1
 cd -- "$folder" || exit 1
+: >.none # for commands that read or complain
 echo "Collecting packet filter, VPN configurations (without keys), addresses, routes and listening services into $folder ..." >&2
 {
   echo "# Written by fwproof collect. Taken $(date -u +%Y-%m-%dT%H:%M:%SZ)"
   echo "# Per command: what came of it, what it shows, exit code, SHA-256, file, command"
   echo "fwproof-collected: 1"
   echo "host: $host"
-  echo "system: $(uname -s -r -m), $(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' "$root/etc/os-release" 2>/dev/null)"
+  echo "system: $(uname -s -r -m), $(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' "$root/etc/os-release" 2>.err)"
   echo "time: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
   echo "elevated: $elevated"
 } >manifest.txt
@@ -47,12 +48,12 @@ keep() {
 run() {
   what=$1 file=$2
   shift 2
-  if ! command -v "$1" >/dev/null; then
+  if ! command -v "$1" >.err; then
     echo "absent $what - - - $*" >>manifest.txt
     return
   fi
   code=0
-  "$@" >.part 2>/dev/null </dev/null || code=$?
+  "$@" >.part 2>.err <.none || code=$?
   keep "$what" "$file" "$code" "$*"
 }
 
@@ -73,7 +74,7 @@ copy() {
 
 # unreadable FOLDER: it is there, and nobody but root may look into it.
 unreadable() {
-  if [ -d "$root$1" ] && ! ls "$root$1" >/dev/null 2>&1; then echo "failed vpn 13 - - ls $1" >>manifest.txt; fi
+  if [ -d "$root$1" ] && ! ls "$root$1" >.err 2>&1; then echo "failed vpn 13 - - ls $1" >>manifest.txt; fi
 }
 
 cut_wireguard() {
@@ -82,7 +83,7 @@ cut_wireguard() {
       privatekey=*)
         # The public key, which is no secret, tells whose end this is.
         key=$(printf '%s' "$line" | sed 's/^[^=]*=[[:space:]]*//; s/[[:space:]#].*$//')
-        public=$(printf '%s\n' "$key" | wg pubkey 2>/dev/null)
+        public=$(printf '%s\n' "$key" | wg pubkey 2>.err)
         printf '%s\n' "PrivateKey = (removed)${public:+ # PublicKey = $public}"
         ;;
       presharedkey=*) printf '%s\n' 'PresharedKey = (removed)' ;;
@@ -127,9 +128,9 @@ nft_ruleset() {
     !skip { print }
     skip && /^}/ { skip = 0 }' .whole
 }
-if command -v nft >/dev/null; then
+if command -v nft >.err; then
   code=0
-  nft_ruleset >.part 2>/dev/null || code=$?
+  nft_ruleset >.part 2>.err || code=$?
   rm -f .whole
   keep filter nftables.txt "$code" "nft list ruleset"
 else
@@ -144,7 +145,7 @@ copy ipsec '' "$root"/etc/ipsec.conf "$root"/etc/swanctl/swanctl.conf "$root"/et
 copy anyconnect '' "$root"/opt/cisco/anyconnect/profile/*.xml "$root"/opt/cisco/secureclient/vpn/profile/*.xml
 for folder_of in /etc/wireguard /etc/openvpn/client /etc/openvpn/server /etc/NetworkManager/system-connections; do unreadable "$folder_of"; done
 # Interfaces that were set up by hand. `wg show` hides the keys.
-for interface in $(wg show interfaces 2>/dev/null); do
+for interface in $(wg show interfaces 2>.err); do
   [ -e "wireguard/$interface.conf" ] || run vpn "wireguard-$interface.txt" wg show "$interface"
 done
 
@@ -153,9 +154,10 @@ run network ip-route.txt ip route show table all
 run network ip-6-route.txt ip -6 route show table all
 run network ip-rule.txt ip rule
 run network ip-6-rule.txt ip -6 rule
-kernel() { sysctl -a 2>/dev/null | grep -E '^net\.ipv[46]\.(ip_forward|tcp_syncookies|icmp_[a-z_]*|conf\.)' | grep -v secret; }
+kernel() { sysctl -a 2>.err | grep -E '^net\.ipv[46]\.(ip_forward|tcp_syncookies|icmp_[a-z_]*|conf\.)' | grep -v secret; }
 kernel >.part
 keep network sysctl.txt 0 "sysctl -a"
 run listening listening.txt ss -lntu
+rm -f .none .err
 
 echo "Done. Look at $folder/manifest.txt, then hand the folder in." >&2

@@ -149,7 +149,8 @@ if [ -r "$settings" ]; then
   plutil -convert xml1 -o - "$settings" 2>/dev/null | cut_plist >.part || code=$?
   keep vpn globalprotect.plist "$code" "plutil -convert xml1 com.paloaltonetworks.GlobalProtect.settings.plist"
 fi
-run vpn services.txt scutil --nc list
+# Without any of these: at least which VPNs there are.
+grep -q '^got vpn' manifest.txt || run vpn services.txt scutil --nc list
 
 run network ifconfig.txt ifconfig -a
 run network routes.txt netstat -rn

@@ -2,10 +2,12 @@
 
 mod firewall;
 mod plist;
+mod services;
 mod vpn;
 
 pub(super) use firewall::evidence;
 pub use firewall::MACOS_FIREWALL;
+pub use services::MACOS_VPN_SERVICES;
 pub use vpn::APPLE_VPN;
 
 /// The type of a payload that sets the application firewall.

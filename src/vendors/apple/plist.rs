@@ -49,6 +49,11 @@ impl<'d> Dict<'d> {
         Dict { items: items(element), span: element.tag_span() }
     }
 
+    /// The settings of a payload: what `profiles show` prints has them in a dictionary of their own, a profile beside its type.
+    pub fn settings(self) -> Dict<'d> {
+        self.dict("PayloadContent").unwrap_or(self)
+    }
+
     pub fn get(&self, name: &str) -> Option<Item<'d>> {
         self.items.iter().find(|i| i.name() == name).copied()
     }

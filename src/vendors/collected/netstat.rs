@@ -38,6 +38,9 @@ fn read(reader: &mut Reader<'_>) {
     for index in 0..file.line_count() {
         let span = file.line_span(index);
         let text = file.slice(span).trim();
+        if text.ends_with(':') {
+            reader.mark(span, LineState::Irrelevant);
+        }
         match text {
             "" | "Routing tables" => reader.mark(span, LineState::Irrelevant),
             "Internet:" => family = Some(Family::V4),

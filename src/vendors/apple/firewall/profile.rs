@@ -28,6 +28,7 @@ pub(super) fn payloads(reader: &mut Reader<'_>, document: &Document<'_>, facts: 
     let Some(root) = document.root() else { return };
     let dicts = root.descendants().filter(|e| e.name() == "dict").map(Dict::of);
     for payload in dicts.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t == FIREWALL_PAYLOAD)).take(MOST) {
+        let payload = payload.settings();
         for item in &payload.items {
             let name = item.name();
             let state = match name.as_ref() {

@@ -19,7 +19,7 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, document: &Docume
     let payloads = root.descendants().filter(|e| e.name() == "dict").map(Dict::of);
     let vpn = payloads.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t.starts_with(super::PAYLOAD)));
     for payload in vpn.take(MOST) {
-        lower(reader, &payload);
+        lower(reader, &payload.settings());
     }
 }
 
