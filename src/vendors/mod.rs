@@ -8,6 +8,7 @@ mod apple;
 mod collected;
 mod forticlient;
 mod fortios;
+mod globalprotect;
 mod ipsec;
 mod netfilter;
 mod networkmanager;
@@ -39,6 +40,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::FIREWALLD_OBJECT,
     &forticlient::FORTICLIENT,
     &fortios::FORTIOS,
+    &globalprotect::GLOBALPROTECT,
     &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
