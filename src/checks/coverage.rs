@@ -12,7 +12,7 @@ use super::vpn::is_vpn_client;
 use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
 use crate::diag::{Finding, Label};
 use crate::eval::Way;
-use crate::model::{BaseChain, Device, Hook, PolicyAction};
+use crate::model::{BaseChain, Device, Hook, PolicyAction, Shows};
 use crate::net::Family;
 
 /// The kind.
@@ -150,6 +150,17 @@ fn with_files(world: &World<'_>, mut finding: Finding, device: &Device) -> Findi
     finding
 }
 
+/// What the collecting script could not show is not known.
+fn not_collected(person: &Person, device: &Device, shows: Shows) -> Option<Finding> {
+    let lacking = device.lacks(shows)?;
+    let what = if shows == Shows::Filter { "a host firewall" } else { "a VPN client" };
+    let message = format!("whether {} has {what} is not known: it could not be collected", device.name);
+    let cause = Label::new(lacking.span, lacking.text.clone());
+    let mut finding = Finding::unknown(message, Label::new(person.span, ""), vec![cause]);
+    finding.fix = Some("Run the collecting script again as an administrator.".into());
+    Some(finding)
+}
+
 fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) -> Option<Finding> {
     let Some(device) = device else { return Some(nothing_read(person)) };
     let guards = |b: &&BaseChain| b.guards(Hook::Input);
@@ -160,7 +171,8 @@ fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) ->
     let guarded = |family: &Family| device.base_chains.iter().filter(guards).any(|b| b.families.contains(family) && stops(b));
     let (guarded, open): (Vec<Family>, Vec<Family>) = Family::BOTH.into_iter().filter(|f| !device.switched_off(*f)).partition(guarded);
     if let [family, ..] = guarded[..] {
-        return open.first().map(|open| {
+        let open = open.first()?;
+        return not_collected(person, device, Shows::Filter).or_else(|| {
             let missing = world.analysis(&device.name).and_then(|a| a.missing(Way::Input, *open));
             let label = Label::new(person.span, "");
             let mut finding = match missing {
@@ -173,8 +185,11 @@ fn host_firewall(world: &World<'_>, person: &Person, device: Option<&Device>) ->
                 }
             };
             finding.fix = Some(format!("Let the host firewall filter {} as well, and export its rules.", open.name()));
-            with_files(world, finding, device)
+            Some(with_files(world, finding, device))
         });
+    }
+    if let Some(finding) = not_collected(person, device, Shows::Filter) {
+        return Some(finding);
     }
     let message = if device.base_chains.iter().any(|b| guards(&b)) {
         format!("{} has chains for what reaches it, with no rule in them and the policy accept: that is no firewall", device.name)
@@ -192,6 +207,9 @@ fn vpn_client(world: &World<'_>, person: &Person, device: Option<&Device>) -> Op
     let Some(device) = device else { return Some(nothing_read(person)) };
     if device.tunnels.iter().any(is_vpn_client) {
         return None;
+    }
+    if let Some(finding) = not_collected(person, device, Shows::Vpn) {
+        return Some(finding);
     }
     let message = format!("{} has no VPN client", device.name);
     let mut finding = Finding::new(message, Label::new(person.span, ""));

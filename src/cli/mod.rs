@@ -3,6 +3,7 @@
 mod annotate;
 mod baseline;
 mod check;
+mod collect;
 mod diff;
 mod explain;
 mod formats;
@@ -57,6 +58,8 @@ enum Command {
     Explain(explain::Args),
     /// List the formats that are read, how to export each, and what is covered
     Formats(formats::Args),
+    /// Print the script with which people collect what their computer is set to
+    Collect(collect::Args),
     /// Write a first baseline from what is there
     Init(init::Args),
     /// Print the JSON Schema of the baseline, or of the JSON report
@@ -147,6 +150,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Show(args) => show::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
         Command::Formats(args) => formats::run(&args, out),
+        Command::Collect(args) => collect::run(&args, out),
         Command::Init(args) => init::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
     }

@@ -3,6 +3,7 @@
 //! A reader lowers one file into a [`Device`] that holds only what that file says; [`Device::absorb`] joins the pieces
 //! of one device (`iptables-save` and `ip6tables-save` and `ip addr` of one host, say).
 
+mod collected;
 mod filter;
 pub mod ike;
 mod management;
@@ -12,6 +13,7 @@ mod names;
 mod network;
 mod tunnel;
 
+pub use collected::{Digest, Lacking, Shows};
 pub use filter::{Action, BaseChain, Chain, ChainId, Effect, Hook, NatKind, Policy, PolicyAction, Rule, Translation};
 pub use management::{Account, Fact, Lockout, LogHost, Management, ManagementProtocol, ManagementService};
 pub use marks::Bits;
@@ -80,6 +82,10 @@ pub struct Device {
     pub management: Management,
     /// Named objects: addresses, services, aliases, schedules …
     pub names: Names,
+    /// What a collecting script could not export.
+    pub lacking: Vec<Lacking>,
+    /// The files that a collecting script wrote.
+    pub digests: Vec<Digest>,
 }
 
 impl Device {
@@ -109,6 +115,8 @@ impl Device {
         }
         self.management.absorb(other.management);
         self.names.absorb(other.names);
+        self.lacking.extend(other.lacking);
+        self.digests.extend(other.digests);
         join(&mut self.interfaces, other.interfaces);
         join(&mut self.routes, other.routes);
         join(&mut self.routing_rules, other.routing_rules);
@@ -236,6 +244,11 @@ impl Device {
                 PolicyRouting::Unknown => false,
                 PolicyRouting::Routes(routes) => routes.iter().all(|r| r.kind.as_deref() != Some("local")),
             }
+    }
+
+    /// The export of a sort that a collecting script could not make, where it made none of that sort.
+    pub fn lacks(&self, shows: Shows) -> Option<&Lacking> {
+        self.lacking.iter().find(|l| l.shows == shows)
     }
 
     /// Whether any packet filter was read.

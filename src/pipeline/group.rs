@@ -2,7 +2,8 @@
 //!
 //! 1. **The home of a file** is its folder; or the next folder above that the baseline's estate names; else the first folder above that is
 //!    not one of the usual system folders (`etc`, `wireguard`, `openvpn` …). So `edge-fw/etc/wireguard/wg0.conf` is of `edge-fw`.
-//! 2. **A home is one device**, named like it, if its firewall files do not contradict each other: no two files of one format filter the
+//! 2. **A home is one device**, named like it (or, where a collecting script wrote it and the estate has no such name, like the host that its manifest
+//!    names), if its firewall files do not contradict each other: no two files of one format filter the
 //!    same address family, and no file of ufw is there twice (one nftables file, one `iptables-save`, one `ip6tables-save` …). VPN files and companions (`ip addr`, `ipset
 //!    save` …) join it. A home without firewall files is one device if it has one VPN file, a companion, only files with the usual names
 //!    of tunnels (`wg0.conf`, `server.conf` …), or a name that the estate has.
@@ -32,6 +33,8 @@ pub(super) struct Member {
     pub families: BTreeSet<Family>,
     /// For files that are read together: what there is only one of in a device.
     pub only: Option<&'static str>,
+    /// The host that the manifest of a collecting script names.
+    pub host: Option<String>,
 }
 
 /// A device: its name, and its files by index, in order.
@@ -53,6 +56,8 @@ pub(super) fn group(members: &[Member], estate: &BTreeSet<String>) -> (Vec<Group
         let name = home.file_name().map_or_else(|| "host".to_owned(), |n| n.to_string_lossy().into_owned());
         let name = if home.as_os_str().is_empty() { "stdin".to_owned() } else { name };
         if is_one_device(members, &files, estate.contains(&name)) {
+            let told = files.iter().find_map(|&i| members[i].host.clone()).filter(|_| !estate.contains(&name));
+            let name = told.unwrap_or(name);
             placed.push((home, Group { name, members: files }));
             continue;
         }
@@ -282,6 +287,7 @@ mod tests {
             role,
             families: families.iter().copied().collect(),
             only: None,
+            host: None,
         }
     }
 
@@ -304,6 +310,17 @@ mod tests {
             file("/x/edge/usr/lib/firewalld/services/own.xml", "firewalld-object", &[]),
         ];
         assert_eq!(names(&files, &[]), [("edge".to_owned(), vec![0, 1, 2, 3, 4])]);
+    }
+
+    #[test]
+    fn what_a_script_collected_is_named_by_its_manifest_unless_the_estate_knows_the_folder() {
+        let manifest = |path| Member { host: Some("anna".into()), ..file(path, "collect-manifest", &[]) };
+        let files = [
+            manifest("/x/anna-20261123T081502Z/manifest.txt"),
+            file("/x/anna-20261123T081502Z/wireguard/wg0.conf", "wireguard", &[]),
+        ];
+        assert_eq!(names(&files, &[]), [("anna".to_owned(), vec![0, 1])]);
+        assert_eq!(names(&files, &["anna-20261123T081502Z"]), [("anna-20261123T081502Z".to_owned(), vec![0, 1])]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::detect::{self, Kind};
 use super::walk::{Found, reason};
-use super::{Options, dates, guarded};
+use super::{Options, collected, dates, guarded};
 use crate::source::{FileId, SourceFile, Span};
 use crate::vendors::{self, Format};
 
@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub header: Option<Date>,
     /// The day on which it was last written.
     pub modified: Option<Date>,
+    /// SHA-256 of its bytes, where a collecting script left a manifest with it.
+    pub digest: Option<String>,
 }
 
 impl Loaded {
@@ -37,7 +39,7 @@ impl Loaded {
 
     fn unread(found: Found, text: String) -> Loaded {
         let kind = Kind::Other { text, meant: true };
-        Loaded { found, source: None, kind, includes: Vec::new(), header: None, modified: None }
+        Loaded { found, source: None, kind, includes: Vec::new(), header: None, modified: None, digest: None }
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn load(found: Found, index: usize, options: &Options, within: bool) 
     let name = found.display.rsplit('/').next().unwrap_or("");
     let forced = options.format_of.get(&found.display).and_then(|id| vendors::format(id));
     if forced.is_none() && !found.explicit && (detect::is_foreign(name) && !detect::is_table(name) || is_beside(&found, options)) {
-        return Loaded { found, source: None, kind: Kind::PassedOver, includes: Vec::new(), header: None, modified: None };
+        return Loaded { found, source: None, kind: Kind::PassedOver, includes: Vec::new(), header: None, modified: None, digest: None };
     }
     if !within {
         let text = format!("is not read: all files together are larger than {} bytes", options.limits.total_bytes);
@@ -57,13 +59,14 @@ pub(super) fn load(found: Found, index: usize, options: &Options, within: bool) 
         Ok(read) => read,
         Err(text) => return Loaded::unread(found, text),
     };
+    let digest = collected::has_manifest(&found).then(|| collected::digest(&bytes));
     let source = SourceFile::new(FileId(index as u32), found.display.clone(), &bytes);
     drop(bytes);
     let explicit = found.explicit;
     let Some(kind) = guarded(|| detect::recognise(&source, explicit, forced)) else {
         return Loaded::unread(found, INTERNAL.to_owned());
     };
-    let mut loaded = Loaded { found, source: Some(source), kind, includes: Vec::new(), header: None, modified };
+    let mut loaded = Loaded { found, source: Some(source), kind, includes: Vec::new(), header: None, modified, digest };
     if let Some(format) = loaded.format() {
         loaded.look_inside(format);
     }

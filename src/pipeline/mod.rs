@@ -1,6 +1,7 @@
 //! The only place that sees readers and checks together: paths are read into an [`Inventory`] of devices, which is judged
 //! against a baseline into a [`crate::diag::Report`].
 
+mod collected;
 mod dates;
 mod detect;
 mod group;

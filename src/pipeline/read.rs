@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::collected;
 use super::detect::Kind;
 use super::group::{self, Group, Member};
 use super::includes::{self, Includes};
@@ -215,7 +216,8 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         let families = reading.device.base_chains.iter().flat_map(|b| b.families.iter().copied()).collect();
         let name = found.display.rsplit('/').next().unwrap_or("").to_owned();
         let only = only(format).and_then(|f| f(file));
-        members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families, only });
+        let host = collected::host(&reading.device, format);
+        members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families, only, host });
         let mut all = vec![file.id];
         all.extend(reading.included.iter().copied().filter(|id| *id != file.id));
         for id in &all {
@@ -281,6 +283,7 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
         );
         inventory.incomplete.push(Incomplete { path, span: None, text });
     }
+    let digests = rest.iter().map(|(loaded, _)| (loaded.found.display.as_str(), loaded.digest.as_deref())).collect();
     for group in groups {
         let mut device = Device { name: group.name.clone(), ..Device::default() };
         let (mut header, mut modified) = (None, None);
@@ -297,6 +300,12 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
             }
         }
         device.settle_marks();
+        if !device.digests.is_empty() {
+            let notes = collected::verify(&mut device, &sources, &digests);
+            for note in notes {
+                reports[note.span.file.0 as usize].notes.push(note);
+            }
+        }
         // The day of the file is the day of its copy; a header knows better.
         if let Some(day) = header.or(modified) {
             inventory.exported.insert(group.name.clone(), day);

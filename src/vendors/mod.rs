@@ -4,9 +4,11 @@
 //! lines here (`mod` and the entry in [`FORMATS`]). The smallest complete one to copy is `wireguard`.
 
 mod anyconnect;
-mod apple_vpn;
+mod apple;
+mod collected;
 mod forticlient;
 mod fortios;
+mod globalprotect;
 mod ipsec;
 mod netfilter;
 mod networkmanager;
@@ -31,12 +33,14 @@ use crate::source::SourceFile;
 /// Every format that fwproof reads, by id.
 pub static FORMATS: &[&Format] = &[
     &anyconnect::ANYCONNECT,
-    &apple_vpn::APPLE_VPN,
+    &apple::APPLE_VPN,
+    &collected::COLLECT_MANIFEST,
     &netfilter::FIREWALLD,
     &netfilter::FIREWALLD_LIST,
     &netfilter::FIREWALLD_OBJECT,
     &forticlient::FORTICLIENT,
     &fortios::FORTIOS,
+    &globalprotect::GLOBALPROTECT,
     &pf::IFCONFIG,
     &netfilter::IP_ADDR,
     &netfilter::IP_ROUTE,
@@ -46,6 +50,10 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::IPSET,
     &netfilter::IPTABLES,
     &netfilter::IPTABLES_LIST,
+    &collected::LISTENING,
+    &apple::MACOS_FIREWALL,
+    &apple::MACOS_VPN_SERVICES,
+    &collected::NETSTAT_ROUTES,
     &networkmanager::NETWORKMANAGER,
     &netfilter::NFTABLES,
     &netfilter::NFTABLES_JSON,
@@ -64,6 +72,7 @@ pub static FORMATS: &[&Format] = &[
     &netfilter::UFW_STATUS,
     &vyos::VYOS,
     &windows::WINDOWS_FIREWALL,
+    &collected::WINDOWS_NETWORK,
     &windows_vpn::WINDOWS_NRPT,
     &windows_vpn::WINDOWS_VPN,
     &wireguard::WIREGUARD,
@@ -76,6 +85,7 @@ pub type EvidenceFn = fn(&SourceFile) -> Option<&'static str>;
 /// With each: which of them cannot be of one device, by a key (`None`: any may be). What an earlier format in the order of ids shows of
 /// the packet filter goes before a later one.
 pub static TOGETHER: &[(&str, EvidenceFn)] = &[
+    ("macos-firewall", apple::evidence),
     ("shorewall", netfilter::shorewall_evidence),
     ("ufw", netfilter::ufw_evidence),
     ("ufw-status", netfilter::ufw_status_evidence),

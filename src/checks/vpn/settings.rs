@@ -9,6 +9,10 @@ use crate::model::CryptoUse;
 /// `--remote-cert-tls`, "man-in-the-middle").
 pub(super) fn verify_server(run: &mut Run<'_, '_>) {
     for (device, tunnel) in run.tunnels(is_client) {
+        if let Some(s) = tunnel.setting("accepts-invalid-certificates") {
+            let finding = Finding::new("the client connects though the server's certificate is not valid", Label::new(s.span, ""));
+            run.say(device, tunnel.title(), finding);
+        }
         // `remote-cert-ku` alone is none of them: a client's certificate may have the same key usage as a server's (RFC 5280, 4.2.1.3).
         let ways = ["remote-cert-tls", "verify-x509-name", "remote-cert-eku", "ns-cert-type", "tls-remote", "peer-fingerprint"];
         let found = ways.iter().find_map(|w| tunnel.setting(w));

@@ -3,6 +3,7 @@
 use crate::diag::LineState;
 use crate::source::Span;
 use crate::syntax::ini::{Line, Text, line};
+use crate::syntax::wireguard::is_placeholder;
 use crate::vendors::Reader;
 
 /// `key=value` of a section.
@@ -103,7 +104,7 @@ fn entry(reader: &mut Reader<'_>, profile: &mut Profile, key: Text<'_>, value: T
         return reader.note(span, LineState::Unrecognised, "an entry outside of any section");
     };
     let path = value.text.starts_with("file:") || (value.text.starts_with('/') && section.name != "vpn-secrets");
-    if is_secret(&section.name, key.text) && !value.text.is_empty() && !path {
+    if is_secret(&section.name, key.text) && !value.text.is_empty() && !path && !is_placeholder(value.text) {
         reader.secret(value.span);
     }
     section.entries.push(Entry { key: key.text.to_owned(), value: value.text.to_owned(), at: value.span, span });

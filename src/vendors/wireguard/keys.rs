@@ -3,6 +3,14 @@
 pub(super) use crate::syntax::wireguard::{is_key, is_placeholder, looks_like_key, public_key};
 
 use super::parse::Text;
+use crate::source::{SourceFile, Span};
+
+/// The public key that stands behind an entry as a comment: `PrivateKey = (removed) # PublicKey = …`, as the scripts of `fwproof collect` leave it.
+pub(super) fn public_key_behind(file: &SourceFile, entry: Span) -> Option<String> {
+    let line = file.line(file.line_index(entry.end));
+    let key = line.split_once('#')?.1.trim().strip_prefix("PublicKey")?.trim_start().strip_prefix('=')?.trim();
+    is_key(key).then(|| key.to_owned())
+}
 
 /// The secret of a comment that holds a commented-out key (`# PrivateKey = …`).
 pub(super) fn secret_in_comment(comment: Text<'_>) -> Option<Text<'_>> {

@@ -163,7 +163,9 @@ impl Draft {
     fn private_key(&mut self, reader: &mut Reader<'_>, entry: &Entry<'_>) {
         let value = entry.value;
         if keys::is_placeholder(value.text) {
-            if self.origin == Origin::Conf {
+            if let Some(public) = keys::public_key_behind(reader.text_of(entry.span.file), entry.span) {
+                self.tunnel.public_key.get_or_insert((public, entry.span));
+            } else if self.origin == Origin::Conf {
                 reader.note(entry.span, NotModelled, "PrivateKey was taken out: the public key of this end is not known");
             }
             return;

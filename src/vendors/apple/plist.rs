@@ -7,7 +7,7 @@ use crate::syntax::xml::Element;
 
 /// A value of a dictionary, with its key.
 #[derive(Clone, Copy)]
-pub(super) struct Item<'d> {
+pub(in crate::vendors::apple) struct Item<'d> {
     pub key: Element<'d>,
     pub value: Element<'d>,
 }
@@ -24,7 +24,7 @@ impl<'d> Item<'d> {
 }
 
 /// The items of a `<dict>`: keys and values by turns.
-pub(super) fn items<'d>(dict: Element<'d>) -> Vec<Item<'d>> {
+pub(in crate::vendors::apple) fn items<'d>(dict: Element<'d>) -> Vec<Item<'d>> {
     let mut found = Vec::new();
     let mut key: Option<Element<'d>> = None;
     for element in dict.children() {
@@ -39,7 +39,7 @@ pub(super) fn items<'d>(dict: Element<'d>) -> Vec<Item<'d>> {
 
 /// A dictionary to ask.
 #[derive(Clone)]
-pub(super) struct Dict<'d> {
+pub(in crate::vendors::apple) struct Dict<'d> {
     pub items: Vec<Item<'d>>,
     pub span: Span,
 }
@@ -47,6 +47,11 @@ pub(super) struct Dict<'d> {
 impl<'d> Dict<'d> {
     pub fn of(element: Element<'d>) -> Dict<'d> {
         Dict { items: items(element), span: element.tag_span() }
+    }
+
+    /// The settings of a payload: what `profiles show` prints has them in a dictionary of their own, a profile beside its type.
+    pub fn settings(self) -> Dict<'d> {
+        self.dict("PayloadContent").unwrap_or(self)
     }
 
     pub fn get(&self, name: &str) -> Option<Item<'d>> {

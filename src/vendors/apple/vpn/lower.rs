@@ -1,36 +1,30 @@
 //! Payloads to tunnels.
 
-use super::plist::{Dict, items};
+use crate::vendors::apple::plist::{Dict, items};
 use crate::diag::LineState;
 use crate::model::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Fact, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute, ike,
 };
-use crate::source::Span;
+use crate::source::{SourceFile, Span};
 use crate::syntax::xml::{Document, Element};
 use crate::vendors::Reader;
 
 /// Payloads that a file may have.
 const MOST: usize = 1000;
 
-pub(super) fn read(reader: &mut Reader<'_>) {
-    let file = reader.file;
-    let document = Document::read(file, reader.limits);
-    // Everything but the VPN payloads is of no interest here: certificates, Wi-Fi, names.
-    reader.mark(file.whole(), LineState::Irrelevant);
-    for problem in document.problems().iter().filter(|p| p.kind.loses()) {
-        reader.incomplete(problem.span, LineState::Unrecognised, format!("not read from here on: {}", problem.text));
-    }
+/// The VPN payloads of a profile. Everything else in it is of no interest here: certificates, Wi-Fi, names.
+pub(super) fn read(reader: &mut Reader<'_>, file: &SourceFile, document: &Document<'_>) {
     let Some(root) = document.root() else { return };
-    secrets(reader, root);
+    secrets(reader, file, root);
     let payloads = root.descendants().filter(|e| e.name() == "dict").map(Dict::of);
-    let vpn = payloads.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t.starts_with("com.apple.vpn.managed")));
+    let vpn = payloads.filter(|d| d.text("PayloadType").is_some_and(|(t, _)| t.starts_with(super::PAYLOAD)));
     for payload in vpn.take(MOST) {
-        lower(reader, &payload);
+        lower(reader, &payload.settings());
     }
 }
 
 /// Hides whatever a key of a secret's name holds, in any payload.
-fn secrets(reader: &mut Reader<'_>, root: Element<'_>) {
+fn secrets(reader: &mut Reader<'_>, file: &SourceFile, root: Element<'_>) {
     for dict in root.descendants().filter(|e| e.name() == "dict") {
         for item in items(dict) {
             let name = item.name().to_ascii_lowercase();
@@ -40,7 +34,7 @@ fn secrets(reader: &mut Reader<'_>, root: Element<'_>) {
                 // Data is broken into lines.
                 let span = item.value.text_span();
                 let mut at = span.start;
-                for line in reader.file.slice(span).split('\n') {
+                for line in file.slice(span).split('\n') {
                     let start = at as usize + line.len() - line.trim_start().len();
                     reader.secret(Span::new(span.file, start, start + line.trim().len()));
                     at += line.len() as u32 + 1;

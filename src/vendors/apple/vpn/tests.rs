@@ -6,8 +6,8 @@ use crate::model::{CryptoLayer, CryptoUse, Tunnel, TunnelKind};
 use crate::source::{FileId, SourceFile};
 use crate::vendors::detect;
 
-const IKEV2: &str = include_str!("../../../tests/fixtures/apple-vpn/ikev2.mobileconfig");
-const OLD: &str = include_str!("../../../tests/fixtures/apple-vpn/old.mobileconfig");
+const IKEV2: &str = include_str!("../../../../tests/fixtures/apple-vpn/ikev2.mobileconfig");
+const OLD: &str = include_str!("../../../../tests/fixtures/apple-vpn/old.mobileconfig");
 
 fn offered(tunnel: &Tunnel, layer: CryptoLayer) -> String {
     let all = tunnel.crypto.iter().filter(|o| o.layer == layer && !matches!(o.usage, CryptoUse::Authentication));
