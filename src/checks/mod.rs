@@ -23,7 +23,7 @@ mod setting;
 pub mod vpn;
 mod world;
 
-pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
+pub use kind::{BodyError, Check, Kind, Names, Outcome, Scope, Spec};
 pub use place::{cross, from_zone, likely_hits, of_service, to_zone, witness};
 pub use rule_text::expiry;
 pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};
