@@ -122,7 +122,8 @@ impl Plan {
             spellings.entry(name.to_lowercase()).or_default().insert(name);
         }
         let homes: Vec<PathBuf> = files.iter().map(|f| group::home(&f.folder, estate)).collect();
-        let names: Vec<String> = homes.iter().map(|h| h.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())).collect();
+        let names: Vec<String> =
+            homes.iter().map(|h| h.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())).collect();
         let mut places: HashMap<&str, BTreeSet<&Path>> = HashMap::new();
         for (name, home) in names.iter().zip(&homes) {
             spellings.entry(name.to_lowercase()).or_default().insert(name);

@@ -81,7 +81,17 @@ pub(super) fn follow(files: &mut Vec<Loaded>, options: &Options) -> Includes {
                         let index = files.len();
                         let folder = real.parent().map(Path::to_path_buf).unwrap_or_default();
                         let (root, root_display) = (found.root.clone(), found.root_display.clone());
-                        let new = Found { display, path: Some(real.clone()), folder, root, root_display, explicit: true, number: u32::MAX, size: 0, within: true };
+                        let new = Found {
+                            display,
+                            path: Some(real.clone()),
+                            folder,
+                            root,
+                            root_display,
+                            explicit: true,
+                            number: u32::MAX,
+                            size: 0,
+                            within: true,
+                        };
                         files.push(load(new, index, options));
                         done.push(false);
                         by_real.insert(real, index);

@@ -58,7 +58,11 @@ fn read_files(walked: walk::Walked, options: &Options) -> (Pieces, Resolved, Inv
     (pieces, included, inventory)
 }
 
-fn put_together((pieces, included, mut inventory): (Pieces, Resolved, Inventory), estate: &BTreeSet<String>, options: &Options) -> Inventory {
+fn put_together(
+    (pieces, included, mut inventory): (Pieces, Resolved, Inventory),
+    estate: &BTreeSet<String>,
+    options: &Options,
+) -> Inventory {
     make_devices(pieces, &included, estate, options, &mut inventory);
     inventory.tidy();
     inventory
