@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::dates::{Duration, date, days_between};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body};
 use crate::diag::{Finding, Label, Verdict};
 
 /// The kind.
@@ -78,6 +78,10 @@ pub fn attestation(owner: &str, evidence: &str, reviewed: &str, every: &str) -> 
 pub struct Attest(pub Option<Attestation>);
 
 impl Check for Attest {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Once
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome { considered: vec![spec.id.clone()], attested: true, ..Outcome::default() };
         let mut overdue = |message: String, fix: String| {

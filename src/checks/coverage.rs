@@ -9,7 +9,7 @@ use serde_yaml::Value;
 use super::dates::days_between;
 use super::select::worker_devices;
 use super::vpn::is_vpn_client;
-use super::{BodyError, Check, Kind, Names, Outcome, Person, Spec, Workers, World, body};
+use super::{BodyError, Check, Kind, Names, Outcome, Person, Scope, Spec, Workers, World, body};
 use crate::diag::{Finding, Label};
 use crate::eval::Way;
 use crate::model::{BaseChain, Device, Hook, PolicyAction, Shows};
@@ -43,6 +43,13 @@ fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
 struct Coverage(Aspect);
 
 impl Check for Coverage {
+    fn scope(&self, _: &Spec) -> Scope {
+        match self.0 {
+            Aspect::FirewallsPerSite => Scope::Once,
+            _ => Scope::Device,
+        }
+    }
+
     fn run(&self, world: &World<'_>, _: &Spec) -> Outcome {
         let mut out = Outcome::default();
         match (self.0, &world.workers) {
@@ -76,7 +83,7 @@ fn firewalls_per_site(world: &World<'_>, out: &mut Outcome) {
         // The only office has every device that is no remote worker's.
         let (found, wanting): (Vec<&str>, Vec<String>) = if site.devices.is_empty() {
             let workers = worker_devices(world);
-            let others = world.devices.iter().filter(|d| !workers.contains(d.name.as_str()));
+            let others = world.judged().iter().filter(|d| !workers.contains(d.name.as_str()));
             (others.filter(|d| d.has_filter()).map(|d| d.name.as_str()).collect(), vec![])
         } else {
             let has = |name: &&String| world.device(name).is_some_and(Device::has_filter);
@@ -143,7 +150,7 @@ fn nothing_read(person: &Person) -> Finding {
 
 /// The place in the baseline or roster, with the files of the device beside it.
 fn with_files(world: &World<'_>, mut finding: Finding, device: &Device) -> Finding {
-    let files: Vec<&str> = device.files.iter().map(|(id, _)| world.sources.get(*id).path.as_str()).collect();
+    let files: Vec<&str> = device.files.iter().map(|(id, _)| world.sources.path(*id)).collect();
     if !files.is_empty() {
         finding.primary.text = format!("read: {}", files.join(", "));
     }
@@ -249,7 +256,7 @@ fn known_devices(world: &World<'_>, out: &mut Outcome) {
     // A site that lists no devices has whatever is left.
     let open = world.sites.iter().any(|s| s.devices.is_empty());
     let workers = worker_devices(world);
-    for device in world.devices {
+    for device in world.judged() {
         out.considered.push(device.name.clone());
         if open || listed.contains(device.name.as_str()) || workers.contains(device.name.as_str()) {
             continue;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::{cross, doubt, from_zone, label, likely_hits, line_subject, of_service, to_zone, unseen, unsolicited, without, witness};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, flow};
 use crate::diag::Finding;
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
@@ -30,6 +30,15 @@ fn parse(value: &serde_yaml::Value, names: &Names) -> Result<Box<dyn Check>, Bod
 }
 
 impl Check for Body {
+    fn scope(&self, spec: &Spec) -> Scope {
+        match self.to.as_str() {
+            "any" | "firewall" => Scope::Device,
+            // Which devices stand in front of a zone is seen from all of them. Workers' are not asked unless they are named.
+            _ if spec.on.is_empty() => Scope::Once,
+            _ => Scope::Everything,
+        }
+    }
+
     fn zones(&self) -> Vec<String> {
         vec![self.to.clone()]
     }

@@ -8,7 +8,7 @@ use super::place::{
     cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unseen,
     unsolicited, without, witness,
 };
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, path, select, services};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, Zone, path, select, services};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want};
 use crate::eval::{Analysis, Limit, Line, Way};
@@ -114,6 +114,15 @@ fn services_of(list: &OneOrMany<String>, path: &str, names: &Names) -> Result<()
 }
 
 impl Check for Body {
+    fn scope(&self, spec: &Spec) -> Scope {
+        match self.to.as_str() {
+            "any" | "firewall" => Scope::Device,
+            // Which devices stand in front of a zone is seen from all of them. Workers' are not asked unless they are named.
+            _ if spec.on.is_empty() => Scope::Once,
+            _ => Scope::Everything,
+        }
+    }
+
     fn zones(&self) -> Vec<String> {
         Some(self.to.clone()).filter(|to| !["any", "untrusted", "firewall"].contains(&to.as_str())).into_iter().collect()
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::place::{cross, doubt, label, likely_hits, opening, without, witness};
 use super::vpn::{closed_while_down, own_kill_switch};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, flow, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, flow, select};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Query, Want};
 use crate::eval::{Analysis, Limit, Way};
@@ -27,6 +27,10 @@ fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyErr
 }
 
 impl Check for Body {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         let workers = select::devices(world, spec).into_iter().filter(|d| !spec.on.is_empty() || world.is_worker(&d.name));

@@ -96,10 +96,29 @@ pub trait Check: Send + Sync {
     /// Judges it. Must not depend on anything but its arguments, and must give the same answer every time.
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome;
 
+    /// What it must see at once. A check of which this is not known for sure leaves it as it is.
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Everything
+    }
+
     /// Names of the zones that it protects, for summaries.
     fn zones(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// What a check must see at once. A fleet of remote workers is read a few devices at a time, so that memory does not grow with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Scope {
+    /// Each device by itself, with the people who have it, and at most the devices that are no worker's and the tunnels that serve others:
+    /// what is found of several devices is what is found of each.
+    Device,
+    /// Nothing of any worker's device.
+    Once,
+    /// The tunnels of all devices, whatever else they have.
+    Tunnels,
+    /// All devices, whole.
+    Everything,
 }
 
 /// What came of a check.
@@ -113,6 +132,8 @@ pub struct Outcome {
     /// administered, say). They are said, and not counted as judged. If nothing was considered and there are some of these, the check is
     /// not applicable: neither held nor unknown.
     pub inapplicable: Vec<String>,
+    /// Whether the names in `inapplicable` are only to be said if nothing was considered.
+    pub inapplicable_if_alone: bool,
     /// A process control: holds by somebody's word.
     pub attested: bool,
     /// Something that keeps the analysis from being complete (a bound was hit), as a sentence.

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_yaml::Value;
 
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, select};
 use crate::diag::{Finding, Label};
 use crate::model::{Account, Device, Management, ManagementProtocol, ManagementService};
 
@@ -66,6 +66,10 @@ fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
 }
 
 impl Check for Body {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         for device in select::devices(world, spec).into_iter().filter(|d| d.has_filter()) {

@@ -25,7 +25,7 @@ pub mod vpn;
 mod world;
 
 pub use flow::forwards;
-pub use kind::{BodyError, Check, Kind, Names, Outcome, Spec};
+pub use kind::{BodyError, Check, Kind, Names, Outcome, Scope, Spec};
 pub use place::{cross, from_zone, label, likely_hits, line_subject, of_service, to_zone, witness};
 pub use rule_text::expiry;
 pub use world::{Analyses, Person, Service, ServicePorts, Site, Workers, World, Zone};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::flow::{device_label, forwards, unexported};
 use super::place::{cross, doubt, from_zone, interfaces, label, likely_hits, misnamed_interfaces, opening, unsolicited, witness};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, Zone, body, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, Zone, body, select};
 use crate::diag::{Finding, Label};
 use crate::eval::flow::{Hit, Query, Want, passing};
 use crate::eval::{Analysis, Limit, Purpose, Way, words};
@@ -87,6 +87,10 @@ fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyErr
 }
 
 impl Check for Asked {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         for device in select::devices(world, spec).into_iter().filter(|d| d.filter_is_known()) {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::dates::days_between;
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, select};
 use crate::diag::{Finding, Label};
 use crate::model::{Action, ChainId, Device, Hook, Match, NatKind, Rule};
 
@@ -36,6 +36,10 @@ fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
 struct RuleText(Aspect);
 
 impl Check for RuleText {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut out = Outcome::default();
         for device in select::devices(world, spec).into_iter().filter(|d| d.has_filter()) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, body, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, select};
 use crate::diag::{Finding, Label};
 use crate::eval::fates::Fate;
 use crate::eval::{Analysis, Limit, Line};
@@ -47,6 +47,10 @@ fn parse(value: &serde_yaml::Value, _: &Names) -> Result<Box<dyn Check>, BodyErr
 }
 
 impl Check for Body {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut outcome = Outcome::default();
         for device in select::devices(world, spec).into_iter().filter(|d| d.has_filter()) {

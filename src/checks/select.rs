@@ -12,7 +12,7 @@ pub const GROUPS: &[(&str, &str)] =
 /// The devices that a check is about, in the order of the world: all, if it does not say.
 pub fn devices<'a>(world: &World<'a>, spec: &Spec) -> Vec<&'a Device> {
     let workers = worker_devices(world);
-    world.devices.iter().filter(|d| spec.on.is_empty() || spec.on.iter().any(|p| selects(&workers, p, &d.name))).collect()
+    world.judged().iter().filter(|d| spec.on.is_empty() || spec.on.iter().any(|p| selects(&workers, p, &d.name))).collect()
 }
 
 /// The devices on the roster: for looking up many, where [`World::is_worker`] looks up one.
@@ -24,6 +24,15 @@ pub fn worker_devices<'w>(world: &'w World<'_>) -> HashSet<&'w str> {
 pub fn unmatched<'s>(world: &World<'_>, spec: &'s Spec) -> Vec<&'s str> {
     let nobody = |p: &&String| !p.starts_with("group:") && !world.devices.iter().any(|d| matches(p, &d.name));
     spec.on.iter().filter(nobody).map(String::as_str).collect()
+}
+
+/// Whether an entry of `on:` selects the device of a worker.
+pub fn selects_worker(pattern: &str, device: &str) -> bool {
+    match pattern {
+        "group:offices" => false,
+        "group:workers" => true,
+        _ => matches(pattern, device),
+    }
 }
 
 fn selects(workers: &HashSet<&str>, pattern: &str, device: &str) -> bool {

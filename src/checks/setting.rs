@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::body::{self, OneOrMany};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, select};
 use crate::diag::{Finding, Label};
 use crate::model::{Device, HostSetting};
 
@@ -66,6 +66,10 @@ fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
 struct Setting(Body);
 
 impl Check for Setting {
+    fn scope(&self, _: &Spec) -> Scope {
+        Scope::Device
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut out = Outcome::default();
         for device in select::devices(world, spec) {

@@ -110,8 +110,10 @@ pub struct Workers {
 
 /// Everything a check may look at.
 pub struct World<'a> {
-    /// Devices in the order of their names.
+    /// Devices in the order of their names, after those that are [`World::silent`].
     pub devices: &'a [Device],
+    /// So many devices at the beginning are there to be looked up (the server of a client) and not to be judged.
+    pub silent: usize,
     /// Zones in the order of the baseline.
     pub zones: Vec<Zone>,
     /// Services by name, built-in ones included.
@@ -147,6 +149,11 @@ impl Analyses<'_> {
 }
 
 impl<'a> World<'a> {
+    /// The devices that are to be judged.
+    pub fn judged(&self) -> &'a [Device] {
+        self.devices.get(self.silent..).unwrap_or(&[])
+    }
+
     /// The packet analysis of a device; `None` for a device that is not of this world.
     pub fn analysis(&self, name: &str) -> Option<&Analysis<'a>> {
         let i = self.devices.iter().position(|d| d.name == name)?;

@@ -9,7 +9,7 @@ use super::input::{self, Reading};
 use super::output::{self, Output};
 use super::{Failure, Outcome, baseline};
 use crate::diag::Severity;
-use crate::pipeline;
+use crate::pipeline::{self, fleet};
 use crate::report::{self, View};
 
 /// Checks what is at PATH (files, folders, - for standard input) against a baseline.
@@ -54,11 +54,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     // A report of an earlier run is no configuration.
     let mut beside = origin.beside();
     beside.extend(targets.iter().filter_map(|t| t.path.map(Path::to_path_buf)));
-    let mut inventory = args.reading.read_with_estate(&paths, || origin.estate(), beside)?;
-    let redactor = inventory.redactor();
-    let baseline = origin.load(&mut inventory.sources, quiet)?;
+    let fleet::Checked { inventory, redactor, baseline, mut report } = args.reading.check(&paths, &origin, beside, as_of)?;
     let progress = args.reading.progress("judging");
-    let mut report = pipeline::check(&inventory, &baseline, &redactor, as_of, args.reading.jobs);
     if targets.iter().any(|t| t.format.exposure) {
         report.exposure = Some(pipeline::exposure(&inventory, &baseline, &redactor, as_of, args.reading.jobs));
     }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 
+use super::baseline::Origin;
 use super::{Failure, output};
 use crate::checks::body::suggestion;
-use crate::diag::Incomplete;
-use crate::pipeline::{self, Inventory, Options};
+use crate::diag::{FileReport, Incomplete};
+use crate::pipeline::{self, Inventory, Options, fleet};
 use crate::report::{self, Untrusted};
 use crate::source::{Redactor, Sources};
 use crate::vendors;
@@ -62,22 +64,48 @@ impl Reading {
         estate: impl FnOnce() -> Result<BTreeSet<String>, Failure> + Send,
         beside: Vec<PathBuf>,
     ) -> Result<Inventory, Failure> {
-        let options = Options { format_of: self.formats()?, beside, threads: self.jobs, ..Options::default() };
+        let options = self.options(beside)?;
         let progress = self.progress("reading");
         let inventory = pipeline::read_with_estate(paths, &options, estate);
         progress.finish_and_clear();
         let inventory = inventory?;
+        self.read_all_named(&options, &inventory.files, &inventory)?;
+        Ok(inventory)
+    }
+
+    /// Reads `paths` and judges what is there, a fleet of workers a few at a time. `beside`: files that belong to the baseline, and to earlier runs.
+    /// What is wrong with the baseline is all that is said then.
+    pub fn check(&self, paths: &[PathBuf], origin: &Origin, beside: Vec<PathBuf>, as_of: Date) -> Result<fleet::Checked, Failure> {
+        let options = self.options(beside)?;
+        let progress = self.progress("reading");
+        let said = AtomicBool::new(false);
+        let load = |sources: &mut Sources| origin.load(sources, self.quiet || said.swap(true, Ordering::Relaxed));
+        let checked = fleet::check(paths, &options, load, as_of, &|done, of| {
+            progress.set_message(format!("{done} of {of} workers' folders"));
+        });
+        progress.finish_and_clear();
+        let checked = checked?;
+        self.read_all_named(&options, &checked.report.files, &checked.inventory)?;
+        Ok(checked)
+    }
+
+    fn options(&self, beside: Vec<PathBuf>) -> Result<Options, Failure> {
+        Ok(Options { format_of: self.formats()?, beside, threads: self.jobs, ..Options::default() })
+    }
+
+    /// Makes sure that all files were read of which the user says the format, and says what there is to remark.
+    fn read_all_named(&self, options: &Options, files: &[FileReport], inventory: &Inventory) -> Result<(), Failure> {
         for path in options.format_of.keys() {
-            let known = inventory.files.iter().any(|f| inventory.sources.get(f.file).path == *path)
-                || inventory.incomplete.iter().any(|i| i.path == *path);
+            let known =
+                files.iter().any(|f| inventory.sources.path(f.file) == path) || inventory.incomplete.iter().any(|i| i.path == *path);
             if !known {
                 return Err(Failure::usage(format!("--format-of {path}: no such file was read; write its path as it is shown")));
             }
         }
         if !self.quiet {
-            self.remark(&inventory);
+            self.remark(inventory);
         }
-        Ok(inventory)
+        Ok(())
     }
 
     fn remark(&self, inventory: &Inventory) {

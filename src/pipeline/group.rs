@@ -106,7 +106,7 @@ const SYSTEM_FOLDERS: &[&str] = &[
 const FIREWALLD_FOLDERS: &[&str] = &["zones", "policies", "services", "ipsets", "icmptypes", "helpers"];
 
 /// The folder that stands for the host of a file in `folder`.
-fn home(folder: &Path, estate: &BTreeSet<String>) -> PathBuf {
+pub(super) fn home(folder: &Path, estate: &BTreeSet<String>) -> PathBuf {
     let named = |p: &Path| p.file_name().is_some_and(|n| estate.contains(n.to_string_lossy().as_ref()));
     if let Some(known) = folder.ancestors().find(|p| named(p)) {
         return known.to_path_buf();

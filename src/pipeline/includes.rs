@@ -81,8 +81,18 @@ pub(super) fn follow(files: &mut Vec<Loaded>, options: &Options) -> Includes {
                         let index = files.len();
                         let folder = real.parent().map(Path::to_path_buf).unwrap_or_default();
                         let (root, root_display) = (found.root.clone(), found.root_display.clone());
-                        let new = Found { display, path: Some(real.clone()), folder, root, root_display, explicit: true };
-                        files.push(load(new, index, options, true));
+                        let new = Found {
+                            display,
+                            path: Some(real.clone()),
+                            folder,
+                            root,
+                            root_display,
+                            explicit: true,
+                            number: u32::MAX,
+                            size: 0,
+                            within: true,
+                        };
+                        files.push(load(new, index, options));
                         done.push(false);
                         by_real.insert(real, index);
                         index
@@ -91,7 +101,7 @@ pub(super) fn follow(files: &mut Vec<Loaded>, options: &Options) -> Includes {
                 // What an include names is not passed over for its name.
                 if files[index].source.is_none() && matches!(files[index].kind, Kind::PassedOver) {
                     let found = Found { explicit: true, ..files[index].found.clone() };
-                    files[index] = load(found, index, options, true);
+                    files[index] = load(found, index, options);
                 }
                 if let (None, Kind::Other { text, .. }) = (&files[index].source, &files[index].kind) {
                     fail(format!("the included file {} {text}", files[index].found.display));

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{Inventory, guarded, in_pool};
 use crate::checks::{Outcome, World, exposure, select};
-use crate::diag::{CheckResult, Exposure, Finding, Incomplete, Label, Report, Verdict};
+use crate::diag::{CheckResult, Exposure, FileReport, Finding, Incomplete, Label, Report, Verdict};
 use crate::rulesets::{Baseline, Entry};
 use crate::source::Redactor;
 
@@ -13,12 +13,23 @@ use crate::source::Redactor;
 /// [`Inventory::redactor`]; every text of the report has passed it.
 pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as_of: Date, threads: usize) -> Report {
     let world = baseline.world(&inventory.devices, &inventory.sources, redactor, as_of, inventory.exported.clone());
-    let judged: Vec<(CheckResult, Vec<String>)> =
-        in_pool(threads, || baseline.checks.par_iter().map(|entry| judge(entry, &world)).collect());
+    let outcomes = in_pool(threads, || baseline.checks.par_iter().map(|entry| outcome(entry, &world)).collect());
+    conclude(inventory, inventory.files.clone(), baseline, &world, outcomes)
+}
+
+/// Makes a report of what came of each check of a baseline. `world` has all devices.
+pub(super) fn conclude(
+    inventory: &Inventory,
+    files: Vec<FileReport>,
+    baseline: &Baseline,
+    world: &World<'_>,
+    outcomes: Vec<Outcome>,
+) -> Report {
     let mut incomplete = inventory.incomplete.clone();
-    let mut checks = Vec::with_capacity(judged.len());
-    for ((check, bounds), entry) in judged.into_iter().zip(&baseline.checks) {
-        let path = &inventory.sources.get(entry.spec.span.file).path;
+    let mut checks = Vec::with_capacity(outcomes.len());
+    for (outcome, entry) in outcomes.into_iter().zip(&baseline.checks) {
+        let (check, bounds) = judge(entry, world, outcome);
+        let path = &world.sources.get(entry.spec.span.file).path;
         incomplete.extend(bounds.into_iter().map(|text| Incomplete {
             path: path.clone(),
             span: Some(entry.spec.span),
@@ -26,7 +37,7 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
         }));
         checks.push(check);
     }
-    baseline.conclude(&mut checks, &inventory.devices, as_of);
+    baseline.conclude(&mut checks, world.devices, world.as_of);
     for check in &mut checks {
         settle(check);
     }
@@ -34,14 +45,14 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
     incomplete.dedup();
     let mut report = Report {
         title: baseline.title.clone(),
-        as_of: as_of.to_string(),
-        files: inventory.files.clone(),
-        devices: inventory.devices.iter().map(|d| d.name.clone()).collect(),
+        as_of: world.as_of.to_string(),
+        files,
+        devices: world.devices.iter().map(|d| d.name.clone()).collect(),
         checks,
         incomplete,
         exposure: None,
     };
-    scrub(&mut report, redactor);
+    scrub(&mut report, world.redactor);
     report
 }
 
@@ -80,18 +91,25 @@ pub fn report(inventory: &Inventory, title: &str, checks: Vec<CheckResult>, reda
     report
 }
 
-fn judge(entry: &Entry, world: &World<'_>) -> (CheckResult, Vec<String>) {
-    let spec = &entry.spec;
-    let here = || Label::new(spec.span, "the check");
-    let mut outcome = guarded(|| entry.check.run(world, spec)).unwrap_or_else(|| Outcome {
+/// Runs a check on the devices of `world` that are to be judged.
+pub(super) fn outcome(entry: &Entry, world: &World<'_>) -> Outcome {
+    guarded(|| entry.check.run(world, &entry.spec)).unwrap_or_else(|| Outcome {
         findings: vec![Finding::unknown(
             "this check could not be judged because of an error in fwproof itself (please report it)",
-            here(),
+            Label::new(entry.spec.span, "the check"),
             vec![],
         )],
         incomplete: vec!["could not be judged because of an error in fwproof itself (please report it)".into()],
         ..Outcome::default()
-    });
+    })
+}
+
+fn judge(entry: &Entry, world: &World<'_>, mut outcome: Outcome) -> (CheckResult, Vec<String>) {
+    let spec = &entry.spec;
+    let here = || Label::new(spec.span, "the check");
+    if outcome.inapplicable_if_alone && !outcome.considered.is_empty() {
+        outcome.inapplicable.clear();
+    }
     for pattern in select::unmatched(world, spec) {
         let message = format!("`on` names {pattern}, but no device that was read has such a name");
         outcome.findings.push(Finding::unknown(message, here(), vec![]).about(format!("on {pattern}")));
@@ -156,34 +174,35 @@ fn settle(check: &mut CheckResult) {
 
 /// Takes every known secret out of every text.
 fn scrub(report: &mut Report, redactor: &Redactor) {
-    let clean = |text: &mut String| {
+    let clean = &mut |text: &mut String| {
         if !text.is_empty() {
             *text = redactor.scrub(text);
         }
     };
-    let labels = |labels: &mut Vec<Label>| labels.iter_mut().for_each(|l| clean(&mut l.text));
     for file in &mut report.files {
         file.notes.iter_mut().for_each(|n| clean(&mut n.text));
     }
     for check in &mut report.checks {
-        check.considered.iter_mut().for_each(clean);
-        check.inapplicable.iter_mut().for_each(clean);
-        for finding in &mut check.findings {
-            clean(&mut finding.message);
-            clean(&mut finding.subject);
-            clean(&mut finding.primary.text);
-            labels(&mut finding.related);
-            labels(&mut finding.causes);
-            finding.fix.iter_mut().for_each(clean);
-            finding.device.iter_mut().for_each(clean);
-            finding.waived.iter_mut().for_each(clean);
-            if let Some(witness) = &mut finding.witness {
-                clean(&mut witness.words);
-                clean(&mut witness.packet);
-                labels(&mut witness.path);
-                witness.conditions.iter_mut().for_each(clean);
-            }
-        }
+        check.considered.iter_mut().for_each(&mut *clean);
+        check.inapplicable.iter_mut().for_each(&mut *clean);
+        check.findings.iter_mut().for_each(|f| each_text(f, clean));
     }
     report.incomplete.iter_mut().for_each(|i| clean(&mut i.text));
+}
+
+/// Every text of a finding that may come from a configuration.
+pub(super) fn each_text(finding: &mut Finding, clean: &mut impl FnMut(&mut String)) {
+    clean(&mut finding.message);
+    clean(&mut finding.subject);
+    clean(&mut finding.primary.text);
+    finding.related.iter_mut().chain(&mut finding.causes).for_each(|l| clean(&mut l.text));
+    for text in [&mut finding.fix, &mut finding.device, &mut finding.waived].into_iter().flatten() {
+        clean(text);
+    }
+    if let Some(witness) = &mut finding.witness {
+        clean(&mut witness.words);
+        clean(&mut witness.packet);
+        witness.path.iter_mut().for_each(|l| clean(&mut l.text));
+        witness.conditions.iter_mut().for_each(clean);
+    }
 }

@@ -43,15 +43,14 @@ impl Loaded {
     }
 }
 
-/// Opens and recognises a file; `index` becomes its number for the time being. `within`: it is small enough for what is left of the bound on
-/// all files together.
-pub(super) fn load(found: Found, index: usize, options: &Options, within: bool) -> Loaded {
+/// Opens and recognises a file; `index` becomes its number for the time being.
+pub(super) fn load(found: Found, index: usize, options: &Options) -> Loaded {
     let name = found.display.rsplit('/').next().unwrap_or("");
     let forced = options.format_of.get(&found.display).and_then(|id| vendors::format(id));
     if forced.is_none() && !found.explicit && (detect::is_foreign(name) && !detect::is_table(name) || is_beside(&found, options)) {
         return Loaded { found, source: None, kind: Kind::PassedOver, includes: Vec::new(), header: None, modified: None, digest: None };
     }
-    if !within {
+    if !found.within {
         let text = format!("is not read: all files together are larger than {} bytes", options.limits.total_bytes);
         return Loaded::unread(found, text);
     }

@@ -4,12 +4,14 @@
 mod collected;
 mod dates;
 mod detect;
+pub mod fleet;
 mod group;
 mod includes;
 mod judge;
 mod load;
 mod read;
 mod resemble;
+mod secrets;
 mod walk;
 
 pub use judge::{check, exposure, report};
@@ -64,13 +66,18 @@ pub struct Inventory {
 impl Inventory {
     /// Hides every secret that was read, and what seems to be one though no reader took it for one.
     pub fn redactor(&self) -> Redactor {
+        Redactor::new(&self.sources, self.hidden())
+    }
+
+    /// Where secrets stand, and where they seem to.
+    fn hidden(&self) -> impl Iterator<Item = Span> + '_ {
         let known: BTreeSet<Span> = self.secrets.iter().copied().collect();
-        let is_known = |s: &Span| {
+        let is_known = move |s: &Span| {
             let before = Span { start: s.start + 1, end: 0, ..*s };
             known.range(..before).next_back().is_some_and(|k| k.file == s.file && k.end > s.start)
         };
-        let probable = self.probable.iter().copied().filter(|s| !is_known(s));
-        Redactor::new(&self.sources, self.secrets.iter().copied().chain(probable))
+        let probable = self.probable.iter().copied().filter(move |s| !is_known(s));
+        self.secrets.iter().copied().chain(probable)
     }
 }
 

@@ -35,43 +35,94 @@ pub fn read_with_estate<E: Send>(
     estate: impl FnOnce() -> Result<BTreeSet<String>, E> + Send,
 ) -> Result<Inventory, E> {
     in_pool(options.threads, || {
-        let (estate, (pieces, included, mut inventory)) = rayon::join(estate, || {
-            let walked = walk::walk(paths, options.limits.files);
-            let mut inventory = Inventory { incomplete: walked.incomplete, ..Inventory::default() };
-            let mut files = load_all(walked.files, options);
-            let includes = includes::follow(&mut files, options);
-            let (order, included) = settle(files, includes, &mut inventory);
-            let pieces = read_all(order, &included, options, &mut inventory);
-            (pieces, included, inventory)
+        let (estate, read) = rayon::join(estate, || {
+            let mut walked = walk::walk(paths, options.limits.files);
+            walk::measure(&mut walked.files, &options.limits);
+            read_files(walked, options)
         });
-        make_devices(pieces, &included, &estate?, options, &mut inventory);
-        inventory.incomplete.sort();
-        inventory.incomplete.dedup();
-        inventory.remarks.sort();
-        Ok(inventory)
+        Ok(put_together(read, &estate?, options))
     })
 }
 
+/// As [`read`], for files that were found already. They are numbered anew.
+pub(super) fn read_walked(walked: walk::Walked, estate: &BTreeSet<String>, options: &Options) -> Inventory {
+    put_together(read_files(walked, options), estate, options)
+}
+
+fn read_files(walked: walk::Walked, options: &Options) -> (Pieces, Resolved, Inventory) {
+    let mut inventory = Inventory { incomplete: walked.incomplete, ..Inventory::default() };
+    let mut files = load_all(walked.files, options);
+    let includes = includes::follow(&mut files, options);
+    let (order, included, looked) = settle(files, includes, false, &mut inventory);
+    inventory.nothing(looked);
+    let pieces = read_all(order, &included, options, &mut inventory);
+    (pieces, included, inventory)
+}
+
+fn put_together(
+    (pieces, included, mut inventory): (Pieces, Resolved, Inventory),
+    estate: &BTreeSet<String>,
+    options: &Options,
+) -> Inventory {
+    make_devices(pieces, &included, estate, options, &mut inventory);
+    inventory.tidy();
+    inventory
+}
+
+/// Reads some of the files of a run, which have their numbers. `None` if they include files that are not among them. The number tells how many
+/// files there were, and whether one of them was a configuration or meant to be one.
+pub(super) fn read_part(found: Vec<walk::Found>, estate: &BTreeSet<String>, options: &Options) -> Option<(Inventory, Looked)> {
+    let given = found.len();
+    let mut files = load_all(found, options);
+    let includes = includes::follow(&mut files, options);
+    if files.len() > given {
+        return None;
+    }
+    let mut inventory = Inventory::default();
+    let (order, included, looked) = settle(files, includes, true, &mut inventory);
+    let pieces = read_all(order, &included, options, &mut inventory);
+    make_devices(pieces, &included, estate, options, &mut inventory);
+    Some((inventory, looked))
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Looked {
+    /// Files that were looked at, or passed over.
+    pub files: usize,
+    /// One was a configuration, or meant to be one.
+    pub found: bool,
+}
+
+impl Inventory {
+    /// Says so if there was nothing to read.
+    pub(super) fn nothing(&mut self, looked: Looked) {
+        if looked.found || !self.incomplete.is_empty() {
+            return;
+        }
+        let text = format!(
+            "nothing to read: no configuration was recognised among {} {}; `fwproof formats` lists what is read and how to export it",
+            looked.files,
+            if looked.files == 1 { "file" } else { "files" }
+        );
+        self.incomplete.push(Incomplete { path: "input".into(), span: None, text });
+    }
+
+    pub(super) fn tidy(&mut self) {
+        self.incomplete.sort();
+        self.incomplete.dedup();
+        self.remarks.sort();
+    }
+}
+
 fn load_all(found: Vec<walk::Found>, options: &Options) -> Vec<Loaded> {
-    // Sizes are added up in the order of the paths, so that which file is one too many does not depend on threads.
-    let sizes = found.par_iter().map(|f| f.path.as_ref().and_then(|p| p.metadata().ok()).map_or(0, |m| m.len())).collect::<Vec<_>>();
-    let mut total = 0u64;
-    let within: Vec<bool> = sizes
-        .into_iter()
-        .map(|size| {
-            let fits = total.saturating_add(size) <= options.limits.total_bytes;
-            if fits && size <= options.limits.file_bytes {
-                total += size;
-            }
-            fits
-        })
-        .collect();
-    let work: Vec<(usize, (walk::Found, bool))> = found.into_iter().zip(within).enumerate().collect();
-    work.into_par_iter().map(|(i, (found, within))| load::load(found, i, options, within)).collect()
+    let work: Vec<(usize, walk::Found)> = found.into_iter().enumerate().collect();
+    work.into_par_iter().map(|(i, found)| load::load(found, i, options)).collect()
 }
 
 /// A file with its place in the order.
 struct Placed {
+    id: FileId,
     loaded: Loaded,
     format: Option<&'static Format>,
 }
@@ -79,13 +130,13 @@ struct Placed {
 /// Which files an include leads to, by final number.
 type Resolved = BTreeMap<(FileId, String), Vec<FileId>>;
 
-/// Numbers the files in the order of their paths, and says what could not be read.
-fn settle(files: Vec<Loaded>, includes: Includes, inventory: &mut Inventory) -> (Vec<Placed>, Resolved) {
+/// Numbers the files in the order of their paths (`numbered`: they have the numbers with which they were found), and says what could not be read.
+fn settle(files: Vec<Loaded>, includes: Includes, numbered: bool, inventory: &mut Inventory) -> (Vec<Placed>, Resolved, Looked) {
     let mut order: Vec<usize> = (0..files.len()).collect();
     order.sort_by(|&a, &b| files[a].found.display.cmp(&files[b].found.display));
     let mut number: Vec<Option<FileId>> = vec![None; files.len()];
     let mut slots: Vec<Option<Loaded>> = files.into_iter().map(Some).collect();
-    let mut placed = Vec::new();
+    let mut placed: Vec<Placed> = Vec::new();
     let mut found_any = false;
     for i in order {
         let Some(loaded) = slots[i].take() else { continue };
@@ -103,20 +154,13 @@ fn settle(files: Vec<Loaded>, includes: Includes, inventory: &mut Inventory) -> 
             Kind::Format(_) => found_any = true,
         }
         if loaded.source.is_some() {
-            number[i] = Some(FileId(placed.len() as u32));
+            let id = FileId(if numbered { loaded.found.number } else { placed.len() as u32 });
+            number[i] = Some(id);
             let format = loaded.format();
-            placed.push(Placed { loaded, format });
+            placed.push(Placed { id, loaded, format });
         }
     }
-    let nothing = !found_any && inventory.incomplete.is_empty();
-    if nothing {
-        let looked = placed.len() + inventory.passed_over;
-        let text = format!(
-            "nothing to read: no configuration was recognised among {looked} {}; `fwproof formats` lists what is read and how to export it",
-            if looked == 1 { "file" } else { "files" }
-        );
-        inventory.incomplete.push(Incomplete { path: "input".into(), span: None, text });
-    }
+    let looked = Looked { files: placed.len() + inventory.passed_over, found: found_any };
     for (i, mut incomplete) in includes.incomplete {
         let Some(id) = number[i] else { continue };
         incomplete.span = incomplete.span.map(|s| Span { file: id, ..s });
@@ -127,15 +171,18 @@ fn settle(files: Vec<Loaded>, includes: Includes, inventory: &mut Inventory) -> 
         let Some(from) = number.get(from).copied().flatten() else { continue };
         resolved.insert((from, pattern), targets.into_iter().filter_map(|t| number.get(t).copied().flatten()).collect());
     }
-    (placed, resolved)
+    (placed, resolved, looked)
 }
 
 /// The files that are read on their own: recognised, and not part of another one. Of files that include each other in a circle, the
 /// first.
 fn heads(placed: &[Placed], resolved: &Resolved) -> Vec<usize> {
     let mut edges: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let at = |id: FileId| placed.binary_search_by_key(&id, |p| p.id).ok();
     for ((from, _), targets) in resolved {
-        edges.entry(from.0 as usize).or_default().extend(targets.iter().map(|t| t.0 as usize));
+        if let Some(from) = at(*from) {
+            edges.entry(from).or_default().extend(targets.iter().filter_map(|t| at(*t)));
+        }
     }
     let targets: BTreeSet<usize> = edges.iter().flat_map(|(from, to)| to.iter().copied().filter(move |t| t != from)).collect();
     let mut reached: BTreeSet<usize> = BTreeSet::new();
@@ -178,13 +225,13 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
     let heads = heads(&placed, resolved);
     let mut rest = Vec::with_capacity(placed.len());
     let mut texts = Vec::with_capacity(placed.len());
-    for Placed { mut loaded, format } in placed {
-        texts.extend(loaded.source.take());
+    for Placed { id, mut loaded, format } in placed {
+        texts.extend(loaded.source.take().map(|file| file.with_id(id)));
         rest.push((loaded, format));
     }
-    let sources = Sources::from_files(texts);
+    let sources = Sources::numbered(texts);
     let read_head = |&i: &usize| {
-        let (file, format) = (sources.get(FileId(i as u32)), rest[i].1?);
+        let (file, format) = (&sources.all()[i], rest[i].1?);
         if only(format).is_some() {
             // Read when it is known which files are of one device.
             return Some(Reading { device: Device::default(), notes: vec![], lines: BTreeMap::new(), secrets: vec![], included: vec![] });
@@ -206,7 +253,7 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
     let mut pieces: Vec<Option<Device>> = Vec::new();
     let mut ids: Vec<Vec<FileId>> = Vec::new();
     for (&i, reading) in heads.iter().zip(readings) {
-        let (Some(format), file) = (rest[i].1, sources.get(FileId(i as u32))) else { continue };
+        let (Some(format), file) = (rest[i].1, &sources.all()[i]) else { continue };
         let Some(reading) = reading else {
             reports[i].lines = vec![LineState::Unrecognised; file.line_count()];
             inventory.incomplete.push(Incomplete { path: file.path.clone(), span: None, text: INTERNAL.into() });
@@ -220,17 +267,15 @@ fn read_all(placed: Vec<Placed>, resolved: &Resolved, options: &Options, invento
         members.push(Member { folder: found.folder.clone(), name, format: format.id, role: format.role, families, only, host });
         let mut all = vec![file.id];
         all.extend(reading.included.iter().copied().filter(|id| *id != file.id));
-        for id in &all {
-            reports[id.0 as usize].format.get_or_insert(format.id);
+        for i in all.iter().filter_map(|id| sources.index(*id)) {
+            reports[i].format.get_or_insert(format.id);
         }
         ids.push(all);
         let Reading { device, notes, lines, secrets, .. } = reading;
         pieces.push(Some(device));
         inventory.secrets.extend(secrets);
-        take_lines(lines, &mut reports);
-        for note in notes {
-            reports[note.span.file.0 as usize].notes.push(note);
-        }
+        take_lines(lines, &sources, &mut reports);
+        take_notes(notes, &sources, &mut reports);
     }
     Pieces { rest, sources, reports, members, pieces, ids }
 }
@@ -249,15 +294,13 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
             pieces[first] = Some(reading.device);
             // What they include is of the device too.
             let format = members[first].format;
-            for id in &reading.included {
-                reports[id.0 as usize].format.get_or_insert(format);
+            for i in reading.included.iter().filter_map(|id| sources.index(*id)) {
+                reports[i].format.get_or_insert(format);
             }
             ids[first].extend(reading.included);
             inventory.secrets.extend(reading.secrets);
-            take_lines(reading.lines, &mut reports);
-            for note in reading.notes {
-                reports[note.span.file.0 as usize].notes.push(note);
-            }
+            take_lines(reading.lines, &sources, &mut reports);
+            take_notes(reading.notes, &sources, &mut reports);
         }
     }
     // A file that is included where nobody reads it to the end (after a note, say) has no states of its own.
@@ -291,10 +334,11 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
             let Some(piece) = pieces[i].take() else { continue };
             device.absorb(piece);
             for id in &ids[i] {
-                let report = &mut reports[id.0 as usize];
+                let Some(at) = sources.index(*id) else { continue };
+                let report = &mut reports[at];
                 report.device = Some(group.name.clone());
                 device.files.push((*id, report.format.unwrap_or("")));
-                let loaded = &rest[id.0 as usize].0;
+                let loaded = &rest[at].0;
                 header = header.max(loaded.header);
                 modified = modified.max(loaded.modified);
             }
@@ -366,15 +410,23 @@ fn read_one(file: &SourceFile, format: &'static Format, sources: &Sources, resol
 }
 
 /// A file that several files include has the greatest state that any of them gives a line.
-fn take_lines(lines: BTreeMap<FileId, Vec<LineState>>, reports: &mut [FileReport]) {
+fn take_lines(lines: BTreeMap<FileId, Vec<LineState>>, sources: &Sources, reports: &mut [FileReport]) {
     for (id, states) in lines {
-        let report = &mut reports[id.0 as usize];
+        let Some(report) = sources.index(id).and_then(|i| reports.get_mut(i)) else { continue };
         if report.lines.is_empty() {
             report.lines = states;
         } else {
             for (old, new) in report.lines.iter_mut().zip(states) {
                 *old = (*old).max(new);
             }
+        }
+    }
+}
+
+fn take_notes(notes: Vec<Note>, sources: &Sources, reports: &mut [FileReport]) {
+    for note in notes {
+        if let Some(report) = sources.index(note.span.file).and_then(|i| reports.get_mut(i)) {
+            report.notes.push(note);
         }
     }
 }

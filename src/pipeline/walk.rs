@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::diag::Incomplete;
+use crate::source::Limits;
 
 /// A file to be read.
 #[derive(Clone, Debug)]
@@ -21,6 +24,25 @@ pub(super) struct Found {
     pub root_display: String,
     /// Whether the user named the file itself.
     pub explicit: bool,
+    /// Its place among all files that were found.
+    pub number: u32,
+    /// Its size in bytes, when it was found.
+    pub size: u64,
+    /// It is small enough for what is left of the bound on all files together.
+    pub within: bool,
+}
+
+/// Numbers the files, and adds up their sizes in the order of their paths, so that which one is too many does not depend on threads.
+pub(super) fn measure(files: &mut [Found], limits: &Limits) {
+    files.par_iter_mut().for_each(|f| f.size = f.path.as_ref().and_then(|p| p.metadata().ok()).map_or(0, |m| m.len()));
+    let mut total = 0u64;
+    for (number, file) in files.iter_mut().enumerate() {
+        file.number = number as u32;
+        file.within = total.saturating_add(file.size) <= limits.total_bytes;
+        if file.within && file.size <= limits.file_bytes {
+            total += file.size;
+        }
+    }
 }
 
 /// What walking found.
@@ -48,6 +70,9 @@ pub(super) fn walk(paths: &[PathBuf], most: usize) -> Walked {
                 root: PathBuf::new(),
                 root_display: String::new(),
                 explicit: true,
+                number: 0,
+                size: 0,
+                within: true,
             });
             continue;
         }
@@ -82,6 +107,9 @@ impl Walked {
                 root,
                 root_display: display(parent),
                 explicit: true,
+                number: 0,
+                size: 0,
+                within: true,
             }),
         }
     }
@@ -126,6 +154,9 @@ impl Walked {
                     root: root.clone(),
                     root_display: root_display.clone(),
                     explicit: false,
+                    number: 0,
+                    size: 0,
+                    within: true,
                 });
             } else if !kind.is_dir() && !kind.is_symlink() {
                 self.fail(&shown, "is neither a file nor a folder, and is not opened".into());
@@ -160,6 +191,9 @@ impl Walked {
             root: root.to_path_buf(),
             root_display: root_display.to_owned(),
             explicit: false,
+            number: 0,
+            size: 0,
+            within: true,
         });
     }
 

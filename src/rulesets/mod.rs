@@ -125,6 +125,7 @@ impl Baseline {
         }
         World {
             devices,
+            silent: 0,
             zones,
             services: self.services.clone(),
             sites,

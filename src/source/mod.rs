@@ -13,7 +13,9 @@ pub use preg::{DAMAGED as POLICY_DAMAGED, HEADING as POLICY_HEADING};
 pub use probable::probable_secrets;
 pub use redact::{Redactor, SecretLabel};
 
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A file of this run, numbered in the order of its display path.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -89,6 +91,11 @@ impl SourceFile {
         SourceFile { id, path, text, encoding, line_starts }
     }
 
+    /// The same file under another number.
+    pub fn with_id(self, id: FileId) -> SourceFile {
+        SourceFile { id, ..self }
+    }
+
     /// Number of lines; an empty file has one empty line.
     pub fn line_count(&self) -> usize {
         self.line_starts.len()
@@ -143,42 +150,149 @@ impl SourceFile {
     }
 }
 
-/// All files of a run.
+/// All files of a run, by number. Numbers need not follow each other.
 #[derive(Default, Debug)]
 pub struct Sources {
     files: Vec<SourceFile>,
+    /// Files that are read again when somebody asks for them.
+    put_away: Vec<PutAway>,
+    /// More files, which several collections have in common.
+    shared: Option<Arc<Sources>>,
+    /// The least number that the next file may have.
+    next: u32,
 }
+
+/// A file whose text was given back, and which is read again should it be asked for.
+#[derive(Debug)]
+struct PutAway {
+    id: FileId,
+    path: String,
+    place: PathBuf,
+    fetch: Fetch,
+    /// Tells whether it is still the same.
+    print: u64,
+    again: OnceLock<SourceFile>,
+}
+
+/// Reads the bytes of a file again; `None` if that is not possible any more.
+pub type Fetch = fn(&Path) -> Option<Vec<u8>>;
+
+/// What stands for a file that there is not.
+static NO_FILE: LazyLock<SourceFile> = LazyLock::new(|| SourceFile::from_text(FileId(u32::MAX), "", ""));
 
 impl Sources {
     /// All files of a run, numbered in the order in which they are given.
     pub fn from_files(files: impl IntoIterator<Item = SourceFile>) -> Sources {
         let number = |(i, file)| SourceFile { id: FileId(i as u32), ..file };
-        Sources { files: files.into_iter().enumerate().map(number).collect() }
+        Sources::numbered(files.into_iter().enumerate().map(number).collect())
+    }
+
+    /// Files that have their numbers already, in the order of these.
+    pub fn numbered(files: Vec<SourceFile>) -> Sources {
+        let next = files.last().map_or(0, |f| f.id.0 + 1);
+        Sources { files, next, ..Sources::default() }
+    }
+
+    /// The same with all of another collection, of which no number is among its own.
+    pub fn with(mut self, shared: Arc<Sources>) -> Sources {
+        self.next = self.next.max(shared.next);
+        self.shared = Some(shared);
+        self
+    }
+
+    /// Keeps the numbers below `next` free for files that are read later.
+    pub fn reserve(&mut self, next: u32) {
+        self.next = self.next.max(next);
+    }
+
+    /// The least number that no file has, nor a greater one.
+    pub fn next(&self) -> u32 {
+        self.next
     }
 
     /// Adds a file; its id is the next number.
     pub fn add(&mut self, path: impl Into<String>, bytes: &[u8]) -> FileId {
-        let id = FileId(self.files.len() as u32);
+        let id = FileId(self.next);
+        self.next += 1;
         self.files.push(SourceFile::new(id, path, bytes));
         id
     }
 
-    /// The file of an id that this run handed out.
-    pub fn get(&self, id: FileId) -> &SourceFile {
-        &self.files[id.0 as usize]
+    /// Gives the texts of the files back, and takes note of where they can be read again. Those of which `place` knows none are kept.
+    pub fn put_away(self, into: &mut Sources, place: impl Fn(FileId) -> Option<PathBuf>, fetch: Fetch) {
+        for file in self.files {
+            let id = file.id;
+            match place(id) {
+                Some(place) => {
+                    let print = print(&file.text);
+                    into.put_away.push(PutAway { id, path: file.path, place, fetch, print, again: OnceLock::new() });
+                }
+                None => into.files.push(file),
+            }
+        }
+        into.next = into.next.max(self.next);
     }
 
-    /// All files, by id.
+    /// Puts the files into the order of their numbers, after [`Sources::put_away`].
+    pub fn settle(&mut self) {
+        self.files.sort_by_key(|f| f.id);
+        self.put_away.sort_by_key(|f| f.id);
+    }
+
+    /// The paths of the files that were other ones, or not there any more, when they were read again.
+    pub fn changed(&self) -> Vec<&str> {
+        self.put_away.iter().filter(|p| p.again.get().is_some_and(|f| print(&f.text) != p.print)).map(|p| p.path.as_str()).collect()
+    }
+
+    /// The file of an id that this run handed out.
+    pub fn get(&self, id: FileId) -> &SourceFile {
+        if let Some(file) = self.index(id).and_then(|i| self.files.get(i)) {
+            return file;
+        }
+        if let Some(shared) = self.shared.as_ref().filter(|s| s.has(id)) {
+            return shared.get(id);
+        }
+        match self.put_away.binary_search_by_key(&id, |p| p.id) {
+            Ok(i) => self.put_away[i].get(),
+            Err(_) => &NO_FILE,
+        }
+    }
+
+    /// The path of a file, which for one that was put away is known without reading it again.
+    pub fn path(&self, id: FileId) -> &str {
+        match self.put_away.binary_search_by_key(&id, |p| p.id) {
+            Ok(i) => &self.put_away[i].path,
+            Err(_) => &self.get(id).path,
+        }
+    }
+
+    fn has(&self, id: FileId) -> bool {
+        self.index(id).is_some()
+            || self.put_away.binary_search_by_key(&id, |p| p.id).is_ok()
+            || self.shared.as_ref().is_some_and(|s| s.has(id))
+    }
+
+    /// Where a file is among [`Sources::all`].
+    pub fn index(&self, id: FileId) -> Option<usize> {
+        let first = self.files.first()?.id.0;
+        let near = id.0.checked_sub(first)? as usize;
+        match self.files.get(near) {
+            Some(file) if file.id == id => Some(near),
+            _ => self.files.binary_search_by_key(&id, |f| f.id).ok(),
+        }
+    }
+
+    /// The files in hand, by id.
     pub fn all(&self) -> &[SourceFile] {
         &self.files
     }
 
-    /// All files, by id.
+    /// The files in hand, by id.
     pub fn iter(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter()
     }
 
-    /// How many files there are.
+    /// How many files are in hand.
     pub fn len(&self) -> usize {
         self.files.len()
     }
@@ -194,6 +308,26 @@ impl Sources {
         let place = file.place(span.start);
         format!("{}:{}:{}", file.path, place.line, place.column)
     }
+}
+
+impl PutAway {
+    fn get(&self) -> &SourceFile {
+        self.again.get_or_init(|| {
+            let file = (self.fetch)(&self.place).map(|bytes| SourceFile::new(self.id, self.path.as_str(), &bytes));
+            // Spans of another text would point anywhere.
+            match file {
+                Some(file) if print(&file.text) == self.print => file,
+                _ => SourceFile::from_text(self.id, self.path.as_str(), ""),
+            }
+        })
+    }
+}
+
+/// A number by which a text is told from others, within one run.
+fn print(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Bounds on input. Whatever is over a bound is said, never skipped in silence.

@@ -43,18 +43,21 @@ impl Redactor {
             let label = *labels.entry(text.to_owned()).or_insert(next);
             by_span.insert(span, label);
         }
-        // A secret of several lines (a PEM block) is searched for line by line.
-        let mut patterns: BTreeMap<&str, SecretLabel> = BTreeMap::new();
-        for (text, label) in &labels {
-            for line in text.lines().map(str::trim) {
-                if line.len() >= SEARCHED_LENGTH && !line.starts_with("-----") {
-                    patterns.entry(line).or_insert(*label);
-                }
-            }
-        }
-        let labels: Vec<SecretLabel> = patterns.values().copied().collect();
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns.keys()).ok();
-        Redactor { by_span, finder: finder.filter(|_| !labels.is_empty()).map(|f| (f, labels)) }
+        let texts = labels.iter().map(|(text, label)| (text.as_str(), *label));
+        Redactor { finder: finder(texts), by_span }
+    }
+
+    /// One whose labels are given already. `texts` are the secrets that are searched for wherever they stand.
+    pub fn labelled<'t>(
+        by_span: impl IntoIterator<Item = (Span, SecretLabel)>,
+        texts: impl IntoIterator<Item = (&'t str, SecretLabel)>,
+    ) -> Redactor {
+        Redactor { by_span: by_span.into_iter().collect(), finder: finder(texts) }
+    }
+
+    /// The marked spans with their labels, in order.
+    pub fn labels(&self) -> impl Iterator<Item = (Span, SecretLabel)> + '_ {
+        self.by_span.iter().map(|(span, label)| (*span, *label))
     }
 
     /// The label of a marked secret: equal labels mean the same secret.
@@ -150,6 +153,21 @@ impl Redactor {
             }
         }
     }
+}
+
+/// What finds secrets in text. A secret of several lines (a PEM block) is searched for line by line.
+fn finder<'t>(texts: impl IntoIterator<Item = (&'t str, SecretLabel)>) -> Option<(AhoCorasick, Vec<SecretLabel>)> {
+    let mut patterns: BTreeMap<&str, SecretLabel> = BTreeMap::new();
+    for (text, label) in texts {
+        for line in text.lines().map(str::trim) {
+            if line.len() >= SEARCHED_LENGTH && !line.starts_with("-----") {
+                patterns.entry(line).or_insert(label);
+            }
+        }
+    }
+    let labels: Vec<SecretLabel> = patterns.values().copied().collect();
+    let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns.keys()).ok();
+    finder.filter(|_| !labels.is_empty()).map(|f| (f, labels))
 }
 
 #[cfg(test)]

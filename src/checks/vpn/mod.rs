@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::body::{self, OneOrMany};
-use super::{BodyError, Check, Kind, Names, Outcome, Spec, World, select};
+use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, select};
 use crate::diag::{Finding, Label};
 use crate::model::{Device, Tunnel, TunnelKind, TunnelRole};
 use crate::source::Span;
@@ -115,6 +115,14 @@ struct Vpn {
 }
 
 impl Check for Vpn {
+    fn scope(&self, _: &Spec) -> Scope {
+        match self.aspect {
+            Aspect::UniqueKeys | Aspect::Paired => Scope::Tunnels,
+            // Of other devices at most servers are looked up ([`serves`]).
+            _ => Scope::Device,
+        }
+    }
+
     fn run(&self, world: &World<'_>, spec: &Spec) -> Outcome {
         let mut run = Run { world, devices: select::devices(world, spec), outcome: Outcome::default(), considered: BTreeSet::new() };
         match self.aspect {
@@ -131,9 +139,10 @@ impl Check for Vpn {
             Aspect::NoDuplicateCn => settings::no_duplicate_cn(&mut run),
             Aspect::ClientIsolation => settings::client_isolation(&mut run),
         }
-        if self.aspect == Aspect::Crypto && run.considered.is_empty() {
+        if self.aspect == Aspect::Crypto {
             // That a VPN is there at all is for `coverage` to ask.
             run.outcome.inapplicable = run.devices.iter().map(|d| d.name.clone()).collect();
+            run.outcome.inapplicable_if_alone = true;
         }
         run.outcome.considered = run.considered.into_iter().map(str::to_owned).collect();
         run.outcome
@@ -188,6 +197,16 @@ fn is_fragment(tunnel: &Tunnel) -> bool {
 
 fn is_server(tunnel: &Tunnel) -> bool {
     tunnel.role == TunnelRole::Server && !is_fragment(tunnel)
+}
+
+/// Whether what this tunnel says may decide about the traffic of another device's client.
+pub fn serves(tunnel: &Tunnel) -> bool {
+    match tunnel.kind {
+        // A pair of peers has the same rights: nothing is handed out.
+        TunnelKind::WireGuard => false,
+        TunnelKind::Ipsec => tunnel.role != TunnelRole::Client,
+        _ => tunnel.role == TunnelRole::Server,
+    }
 }
 
 /// A client, or a peer that knows where its other end is.

@@ -115,7 +115,7 @@ fn line(page: &mut Page<'_>, file: &FileReport, index: usize, remarks: &Remarks)
         LineState::Unrecognised => "<span class=\"l bad\"",
     });
     let number = index + 1;
-    page.out.attr("id", &format!("f{}L{number}", file.file.0)).raw("><span class=\"no\">").number(number as u64).raw("</span>");
+    page.out.attr("id", &anchor(page.view, file.file, number)).raw("><span class=\"no\">").number(number as u64).raw("</span>");
     let text = page.lines.whole_line(file.file, index);
     page.out.shown(&text).raw("\n</span>");
     for (what, text) in remarks.get(&(file.file, number as u32)).into_iter().flatten() {
@@ -157,4 +157,10 @@ fn not_understood(page: &mut Page<'_>) {
         out.raw("</ul>\n");
     }
     out.raw("</section>\n");
+}
+
+/// The name of a line within the page: files are numbered as the report lists them.
+pub(super) fn anchor(view: &View<'_>, file: FileId, line: usize) -> String {
+    let number = view.report.files.binary_search_by_key(&file, |f| f.file).unwrap_or(usize::MAX);
+    format!("f{number}L{line}")
 }

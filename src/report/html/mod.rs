@@ -225,7 +225,7 @@ impl Page<'_> {
         let shown = format!("{}:{}", at.path, at.line);
         let inside = devices::is_shown(self.view, span.file, at.line);
         if inside {
-            self.out.raw("<a").attr("href", &format!("#f{}L{}", span.file.0, at.line)).raw(">");
+            self.out.raw("<a").attr("href", &format!("#{}", devices::anchor(self.view, span.file, at.line as usize))).raw(">");
         }
         self.out.raw("<code>").text(&shown).raw("</code>");
         if inside {
