@@ -326,7 +326,7 @@ fn location<'a>(lines: &Lines<'a>, span: crate::source::Span) -> Location<'a> {
 }
 
 /// The same JSON without what a terminal or a build server could take for more than text: such characters are written as escapes.
-pub(super) fn safe(json: &str) -> String {
+pub(crate) fn safe(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut last = '\0';
     for c in json.chars() {

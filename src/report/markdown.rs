@@ -248,7 +248,7 @@ impl Page<'_> {
 }
 
 /// Text in which nothing is markdown or HTML, nobody is mentioned and nothing becomes a link.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in text.char_indices() {
         let rest = &text[at + c.len_utf8()..];
@@ -270,7 +270,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// For places where HTML is read but no markdown.
-fn html(text: &str) -> String {
+pub(crate) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in text.char_indices() {
         let rest = &text[at + c.len_utf8()..];
@@ -296,7 +296,7 @@ fn reference(out: &mut String, c: char) {
 }
 
 /// Text as code in a line.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let ticks = "`".repeat(longest_run(text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     // A table ends its cells at a bar even in code; none of these stands in one.
@@ -305,8 +305,13 @@ fn code(text: &str) -> String {
 
 /// Text as a block of code, in a fence that is longer than any in it.
 fn fenced(text: &str) -> String {
+    fenced_as("text", text)
+}
+
+/// The same, in a language for colours.
+pub(crate) fn fenced_as(language: &str, text: &str) -> String {
     let fence = "`".repeat((longest_run(text) + 1).max(3));
-    format!("{fence}text\n{text}\n{fence}")
+    format!("{fence}{language}\n{text}\n{fence}")
 }
 
 fn longest_run(text: &str) -> usize {

@@ -43,6 +43,9 @@ pub(super) struct BaselineDoc {
     pub attestations: Vec<AttestationDoc>,
     /// File of accepted findings, beside or below this one.
     pub waivers: Option<String>,
+    /// What a change may do (`fwproof diff -b`): whatever is beyond must stay as it is.
+    #[serde(default, rename = "allow-change")]
+    pub allow_change: Vec<AllowChangeDoc>,
 }
 
 /// A file of checks that baselines use.
@@ -266,6 +269,93 @@ pub(super) struct WaiverDoc {
     pub ticket: Option<String>,
     /// The last day on which it is accepted: `2026-12-31`.
     pub expires: String,
+}
+
+/// A file of changes that are meant.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // its fields are read one by one
+pub(super) struct IntentsDoc {
+    /// Version of this language: 1.
+    pub fwproof: u32,
+    /// What a change may do: whatever is beyond must stay as it is.
+    #[serde(rename = "allow-change")]
+    pub allow_change: Vec<AllowChangeDoc>,
+}
+
+/// A change that is meant: packets that may be treated otherwise, or what else may be another.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // the reason is for people
+pub(super) struct AllowChangeDoc {
+    /// Sources: zones, addresses, prefixes, `firewall` (the device itself), `any`. Without it: anywhere.
+    #[serde(default)]
+    pub from: OneOrMany<String>,
+    /// Destinations, likewise, as packets arrive: before a translation.
+    #[serde(default)]
+    pub to: OneOrMany<String>,
+    /// Services: names, or `tcp/443`. Without it: any.
+    #[serde(default)]
+    pub service: OneOrMany<String>,
+    /// Device, or a pattern with `*`. Without it: any.
+    pub device: Option<String>,
+    /// Ways through the device. Without it: all.
+    #[serde(default)]
+    pub hook: OneOrMany<HookDoc>,
+    /// What may become of these packets.
+    #[serde(default)]
+    pub direction: OneOrMany<DirectionDoc>,
+    /// What else may be another than before.
+    #[serde(default)]
+    pub about: OneOrMany<AboutDoc>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A way through a device.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HookDoc {
+    /// To the device itself.
+    Input,
+    /// Through it.
+    Forward,
+    /// From it.
+    Output,
+}
+
+/// What may become of packets.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DirectionDoc {
+    /// They may be let through that were not.
+    Allow,
+    /// They may be refused that were not.
+    Deny,
+    /// They may be translated otherwise.
+    Translate,
+}
+
+/// What may be another beside packets.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AboutDoc {
+    /// Tunnels: ends, peers, networks, keys.
+    Tunnels,
+    /// Cryptography that tunnels offer.
+    Crypto,
+    /// How devices are administered.
+    Management,
+    /// What is logged, and where to.
+    Logging,
+    /// Rules that translate addresses.
+    Nat,
+    /// Interfaces, addresses, routes.
+    Network,
+    /// Settings of the kernel.
+    Settings,
+    /// Devices that come or go.
+    Devices,
 }
 
 /// A value that is judged later, by itself.

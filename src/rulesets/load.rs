@@ -1,6 +1,9 @@
 //! Reading a baseline with everything that it names. All errors are found in one go.
 
 mod entries;
+mod intents;
+
+pub use intents::load_intents;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -211,12 +214,7 @@ impl<'a> Loader<'a> {
         {
             self.sections(&document);
         }
-        if self.errors.is_empty() {
-            return Ok(self.out);
-        }
-        self.errors.sort_by_key(|e| e.place.map(|(_, span)| span));
-        self.errors.dedup();
-        Err(self.errors)
+        self.finish()
     }
 
     fn sections(&mut self, document: &Document) {
@@ -256,6 +254,7 @@ impl<'a> Loader<'a> {
             self.out.checks.insert(own, entry);
         }
         self.waivers(document);
+        self.intents(document);
     }
 
     fn zones(&mut self, document: &Document) {

@@ -2,6 +2,7 @@
 
 mod doc;
 mod files;
+mod intent;
 mod load;
 mod places;
 mod roster;
@@ -10,7 +11,8 @@ mod shipped;
 mod waivers;
 mod yaml;
 
-pub use load::{load, load_text};
+pub use intent::Intent;
+pub use load::{load, load_intents, load_text};
 pub use schema::json_schema;
 pub use shipped::{SHIPPED, Shipped};
 pub use waivers::{Waiver, Waivers, apply_waivers};
@@ -72,6 +74,8 @@ pub struct Baseline {
     pub switched_off: Vec<SwitchedOff>,
     /// Accepted findings.
     pub waivers: Waivers,
+    /// Changes that are meant.
+    pub intents: Vec<Intent>,
     /// The files that were read for it, itself first. Shipped rulesets are among them.
     pub files: Vec<FileId>,
 }
