@@ -40,6 +40,7 @@ pub fn check(inventory: &Inventory, baseline: &Baseline, redactor: &Redactor, as
         checks,
         incomplete,
         exposure: None,
+        comparison: None,
     };
     scrub(&mut report, redactor);
     report
@@ -155,6 +156,7 @@ fn scrub(report: &mut Report, redactor: &Redactor) {
         for finding in &mut check.findings {
             clean(&mut finding.message);
             clean(&mut finding.subject);
+            clean(&mut finding.identity);
             clean(&mut finding.primary.text);
             labels(&mut finding.related);
             labels(&mut finding.causes);
