@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
+use super::identity::line_identity;
 use super::place::{
     cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unseen,
     unsolicited, without, witness,
@@ -206,6 +207,7 @@ impl Body {
         };
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
         finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
+        finding.identity = format!("{} {} {}", way.name(), family.name(), line_identity(world, analysis, hit.line));
         finding.witness = Some(witness(analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
         doubt(analysis, hit, finding)

@@ -40,6 +40,15 @@ pub(crate) fn find(named: Option<&Path>, paths: &[PathBuf], quiet: bool) -> Resu
     }
 }
 
+/// The given paths; else the folder of the baseline, or the current one.
+pub(crate) fn paths(given: &[PathBuf], named: Option<&Path>) -> Vec<PathBuf> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let beside = named.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+    vec![beside.unwrap_or(Path::new(".")).to_path_buf()]
+}
+
 impl Origin {
     /// Names of devices that the baseline knows, by which folders are recognised; with all errors of the baseline, before anything else is
     /// done.

@@ -150,7 +150,7 @@ impl Loader<'_> {
     }
 
     /// What was read, or what is wrong with it.
-    pub(super) fn finish(mut self) -> Result<Baseline, Vec<BaselineError>> {
+    pub(in crate::rulesets) fn finish(mut self) -> Result<Baseline, Vec<BaselineError>> {
         if self.errors.is_empty() {
             return Ok(self.out);
         }
