@@ -22,7 +22,7 @@ checks:
     flow: { from: internet, to: office }
   - id: no-any-to-any
     severity: medium
-    rules: any-to-any
+    rules: { aspect: any-to-any }
 ";
 
 const HEAD: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n";
@@ -36,7 +36,12 @@ const WEB: &str = "-A FORWARD -i eth0 -d 10.1.0.6 -p tcp --dport 443 -j ACCEPT";
 const DNS: &str = "-A FORWARD -i eth0 -d 10.1.0.7 -p udp --dport 53 -j ACCEPT";
 
 fn place(old: &[&str], new: &[&str]) -> Place {
-    Place::with(&[("gate/baseline.yaml", BASELINE), ("old/edge/fw.rules", &rules(old)), ("new/edge/fw.rules", &rules(new))])
+    let place = Place::with(&[("gate/baseline.yaml", BASELINE), ("old/edge/fw.rules", &rules(old)), ("new/edge/fw.rules", &rules(new))]);
+    // Nothing of IPv6.
+    for version in ["old", "new"] {
+        place.write(&format!("{version}/edge/ip6tables-save.txt"), rules(&[]).as_bytes());
+    }
+    place
 }
 
 fn check(place: &Place, more: &[&str]) -> Run {
@@ -59,7 +64,7 @@ fn against_an_older_version_only_what_is_new_counts() {
     let same = check(&place(&[SSH], &[SSH]), &["--against", "old"]);
     assert_eq!(same.code, 0, "{}{}", same.out, same.err);
     assert!(same.out.ends_with(
-        "fwproof: 1 file, no new findings, 0 waived, 1 known, 0 gone, 0 unread: PASS (fail-on medium, only what is new or worse counts)\n"
+        "fwproof: 2 files, no new findings, 0 waived, 1 known, 0 gone, 0 unread: PASS (fail-on medium, only what is new or worse counts)\n"
     ), "{}", same.out);
     assert!(same.out.contains("known[nothing-from-outside]: "), "{}", same.out);
 
@@ -75,6 +80,7 @@ fn against_an_older_version_only_what_is_new_counts() {
     assert_eq!(check(&place(&[SSH], &[SSH]), &[]).code, 1);
     // A device that is not read is no device that was mended.
     let place = place(&[SSH], &[]);
+    place.write("old/lab/ip6tables-save.txt", rules(&[]).as_bytes());
     place.write("old/lab/fw.rules", rules(&[SSH, "-A FORWARD -j ACCEPT"]).as_bytes());
     let run = check(&place, &["--against", "old"]);
     assert!(run.out.contains("[no-any-to-any] on lab: ") && run.out.contains("as the device was not read)"), "{}", run.out);
@@ -168,7 +174,11 @@ fn what_is_known_stays_in_the_count_and_out_of_the_verdict() {
     place.write("new/edge/fw.rules", rules(&[DNS, WEB]).as_bytes());
     let run = check(&place, &["--known", "known.yaml"]);
     assert_eq!(run.code, 1, "{}{}", run.out, run.err);
-    assert!(run.out.contains("1 new high, 0 waived, 1 known, 1 gone") && run.out.contains("gone: high[nothing-from-outside] on edge ("), "{}", run.out);
+    assert!(
+        run.out.contains("1 new high, 0 waived, 1 known, 1 gone") && run.out.contains("gone: high[nothing-from-outside] on edge ("),
+        "{}",
+        run.out
+    );
     // What got worse is not known.
     place.write("new/edge/fw.rules", rules(&[SSH, WEB]).as_bytes());
     place.write("known.yaml", text.replace("severity: high", "severity: medium").as_bytes());
@@ -191,7 +201,9 @@ fn what_is_known_stays_in_the_count_and_out_of_the_verdict() {
 fn a_rule_that_changes_what_it_says_is_another_finding() {
     // FortiOS calls rules by numbers: the number alone does not tell one from another.
     let conf = |port: &str, id: u32| {
-        format!("#config-version=FGT60F-7.2.5-FW-build1517-230606:opmode=0:vdom=0:user=admin\nconfig system interface\n    edit \"wan1\"\n        set ip 198.51.100.2 255.255.255.0\n    next\n    edit \"lan\"\n        set ip 10.1.0.1 255.255.255.0\n    next\nend\nconfig firewall service custom\n    edit \"S\"\n        set tcp-portrange 22\n    next\n    edit \"T\"\n        set tcp-portrange 23\n    next\nend\nconfig firewall policy\n    edit {id}\n        set srcintf \"wan1\"\n        set dstintf \"lan\"\n        set srcaddr \"all\"\n        set dstaddr \"all\"\n        set action accept\n        set schedule \"always\"\n        set service \"{port}\"\n    next\nend\n")
+        format!(
+            "#config-version=FGT60F-7.2.5-FW-build1517-230606:opmode=0:vdom=0:user=admin\nconfig system interface\n    edit \"wan1\"\n        set ip 198.51.100.2 255.255.255.0\n    next\n    edit \"lan\"\n        set ip 10.1.0.1 255.255.255.0\n    next\nend\nconfig firewall service custom\n    edit \"S\"\n        set tcp-portrange 22\n    next\n    edit \"T\"\n        set tcp-portrange 23\n    next\nend\nconfig firewall policy\n    edit {id}\n        set srcintf \"wan1\"\n        set dstintf \"lan\"\n        set srcaddr \"all\"\n        set dstaddr \"all\"\n        set action accept\n        set schedule \"always\"\n        set service \"{port}\"\n    next\nend\n"
+        )
     };
     let of = |text: &str| {
         let place = Place::with(&[("gate/baseline.yaml", &BASELINE.replace("eth0", "wan1")), ("new/edge/fw.conf", text)]);
@@ -245,12 +257,20 @@ proptest! {
 fn a_fingerprint_holds_no_secret() {
     // Two secrets, read in another order: the findings are the same, and nothing of the secrets is in them.
     let wg = |name: &str, psk: &str| {
-        (format!("new/edge/{name}.conf"), format!("[Interface]\nPrivateKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nAddress = 10.9.0.1/24\n[Peer]\nPublicKey = BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=\nPresharedKey = {psk}\nAllowedIPs = 0.0.0.0/0\n"))
+        (
+            format!("new/edge/{name}.conf"),
+            format!(
+                "[Interface]\nPrivateKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nAddress = 10.9.0.1/24\n[Peer]\nPublicKey = BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=\nPresharedKey = {psk}\nAllowedIPs = 0.0.0.0/0\n"
+            ),
+        )
     };
     let of = |psk: &str| {
         let (path, text) = wg("wg0", psk);
         let place = Place::with(&[("gate/baseline.yaml", BASELINE), (&path, &text), ("new/edge/fw.rules", &rules(&[SSH]))]);
-        place.write("gate/baseline.yaml", BASELINE.replace("title: Gate", "title: Gate\nuse: network-edge").as_bytes());
+        place.write(
+            "gate/baseline.yaml",
+            BASELINE.replace("title: Gate", "title: Gate\nuse: network-edge").replace("no-any-to-any", "none-from-any-to-any").as_bytes(),
+        );
         fingerprints(&json(&check(&place, &["--format", "json"])))
     };
     assert_eq!(of("CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC="), of("DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDC="));
@@ -279,8 +299,21 @@ fn a_finding_is_waived_by_a_command_and_counts_again_when_that_ends() {
     let print = print_of(&place, "--dport 22");
     let waive = |print: &str, expires: &str| {
         place.run(&[
-            "waive", print, "new", "-b", "gate/baseline.yaml", "--as-of", "2026-11-25", "--reason", "until the move", "--owner", "cto@example.com",
-            "--expires", expires, "--ticket", "NET-1",
+            "waive",
+            print,
+            "new",
+            "-b",
+            "gate/baseline.yaml",
+            "--as-of",
+            "2026-11-25",
+            "--reason",
+            "until the move",
+            "--owner",
+            "cto@example.com",
+            "--expires",
+            expires,
+            "--ticket",
+            "NET-1",
         ])
     };
     let run = waive(&print, "2026-12-31");
@@ -292,7 +325,12 @@ fn a_finding_is_waived_by_a_command_and_counts_again_when_that_ends() {
     assert!(run.code == 1 && run.out.contains(", 1 high, 1 waived,"), "{}", run.out);
     // The day after.
     let run = place.run(&["check", "new", "-b", "gate/baseline.yaml", "--as-of", "2027-01-01"]);
-    assert!(run.out.contains(", 2 high, 1 medium, 0 waived,") && run.out.contains("expired on 2026-12-31: the finding that it accepted counts again"), "{}", run.out);
+    assert!(
+        run.out.contains(", 2 high, 1 medium, 0 waived,")
+            && run.out.contains("expired on 2026-12-31: the finding that it accepted counts again"),
+        "{}",
+        run.out
+    );
     // What is not there, is over, or is waived already.
     for (print, expires, said) in [
         ("0123456789abcdef", "2026-12-31", "there is no such finding now"),
@@ -312,7 +350,11 @@ fn a_finding_is_waived_by_a_command_and_counts_again_when_that_ends() {
     // One that is no longer needed is a finding.
     place.write("new/edge/fw.rules", rules(&[WEB]).as_bytes());
     let run = check(&place, &["--fail-on", "low"]);
-    assert!(run.code == 1 && run.out.contains("the waiver of nothing-from-outside waives nothing: the check has no such finding"), "{}", run.out);
+    assert!(
+        run.code == 1 && run.out.contains("the waiver of nothing-from-outside waives nothing: the check has no such finding"),
+        "{}",
+        run.out
+    );
 }
 
 #[test]
@@ -324,7 +366,21 @@ fn a_baseline_bounds_waivers_and_a_check_may_refuse_them() {
     assert!(run.out.contains("2 high, 1 medium, 0 waived"), "{}", run.out);
     assert_eq!(place.run(&["check", "new", "-b", "gate/baseline.yaml", "--as-of", "2027-05-01"]).code, 0);
     let print = print_of(&place, "--dport 22");
-    let run = place.run(&["waive", &print, "new", "-b", "gate/baseline.yaml", "--as-of", "2026-11-25", "--reason", "r", "--owner", "o", "--expires", "2027-06-30"]);
+    let run = place.run(&[
+        "waive",
+        &print,
+        "new",
+        "-b",
+        "gate/baseline.yaml",
+        "--as-of",
+        "2026-11-25",
+        "--reason",
+        "r",
+        "--owner",
+        "o",
+        "--expires",
+        "2027-06-30",
+    ]);
     assert!(run.code == 2 && run.err.contains("lets no waiver end more than 90 days ahead"), "{}", run.err);
 
     let place = with_waivers(waiver, "waivers.yaml");
@@ -333,7 +389,8 @@ fn a_baseline_bounds_waivers_and_a_check_may_refuse_them() {
     let run = check(&place, &[]);
     assert_eq!(run.code, 2, "{}", run.out);
     assert!(run.err.contains("gate/waivers.yaml:3:14: findings of \"nothing-from-outside\" cannot be waived"), "{}", run.err);
-    for (bad, said) in [("{ at_most: soon }", "is no length of time"), ("{ fil: x }", "unknown key"), ("[]", "must be the path of a file")] {
+    for (bad, said) in [("{ at_most: soon }", "is no length of time"), ("{ fil: x }", "unknown key"), ("[]", "must be the path of a file")]
+    {
         let place = with_waivers(EMPTY, bad);
         let run = check(&place, &[]);
         assert!(run.code == 2 && run.err.contains(said), "{}{}", run.out, run.err);
@@ -342,7 +399,11 @@ fn a_baseline_bounds_waivers_and_a_check_may_refuse_them() {
 
 #[test]
 fn comments_of_configurations_count_only_where_the_baseline_says_so() {
-    let commented = |day: &str| format!("{HEAD}# fwproof: waive nothing-from-outside until {day}: the move\n{SSH}\n-A FORWARD -i eth0 -d 10.1.0.6 -p tcp --dport 443 -m comment --comment \"fwproof: waive nothing-from-outside until {day}: the shop\" -j ACCEPT\n{DNS}\nCOMMIT\n");
+    let commented = |day: &str| {
+        format!(
+            "{HEAD}# fwproof: waive nothing-from-outside until {day}: the move\n{SSH}\n-A FORWARD -i eth0 -d 10.1.0.6 -p tcp --dport 443 -m comment --comment \"fwproof: waive nothing-from-outside until {day}: the shop\" -j ACCEPT\n{DNS}\nCOMMIT\n"
+        )
+    };
     let place = with_waivers(EMPTY, "waivers.yaml");
     place.write("new/edge/fw.rules", commented("2026-12-31").as_bytes());
     let run = check(&place, &[]);

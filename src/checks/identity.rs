@@ -62,7 +62,9 @@ fn is_number(word: &str) -> bool {
 
 /// `[12:345]`, or `[7]`.
 fn is_counter(word: &str) -> bool {
-    word.strip_prefix('[').and_then(|w| w.strip_suffix(']')).is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit() || b == b':'))
+    word.strip_prefix('[')
+        .and_then(|w| w.strip_suffix(']'))
+        .is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit() || b == b':'))
 }
 
 fn without_elements(text: &str) -> String {

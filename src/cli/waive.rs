@@ -78,8 +78,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     };
     let report = pipeline::check(&inventory, &baseline, &redactor, as_of, args.reading.jobs);
     let code = args.reading.tell(&report.incomplete, &inventory.sources, &redactor);
-    let found: Vec<&Finding> =
-        report.checks.iter().flat_map(|c| &c.findings).filter(|f| f.fingerprint() == fingerprint).collect();
+    let found: Vec<&Finding> = report.checks.iter().flat_map(|c| &c.findings).filter(|f| f.fingerprint() == fingerprint).collect();
     let Some(first) = found.first() else {
         return Err(Failure::usage(format!("{fingerprint}: there is no such finding now")));
     };

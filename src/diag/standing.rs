@@ -137,7 +137,8 @@ impl Report {
             before.entry(p.fingerprint.clone()).or_default().push(p);
         }
         // The worst of now is taken for the worst of then.
-        let badness = |verdict: Verdict, severity: Severity, count: u32, waived: bool| (waived, std::cmp::Reverse((verdict, severity, count)));
+        let badness =
+            |verdict: Verdict, severity: Severity, count: u32, waived: bool| (waived, std::cmp::Reverse((verdict, severity, count)));
         for list in before.values_mut() {
             list.sort_by_key(|p| std::cmp::Reverse(badness(p.verdict, p.severity, p.count, p.waived)));
         }

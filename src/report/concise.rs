@@ -30,7 +30,7 @@ pub fn render(view: &View<'_>) -> String {
             }
             _ => {}
         }
-        out.push('\n');
+        let _ = writeln!(out, " [{}]", finding.fingerprint());
     }
     for gone in super::entries::gone(view, &lines) {
         let _ = writeln!(out, "gone: {gone}");

@@ -67,7 +67,9 @@ pub(super) fn entries<'a>(view: &View<'a>, lines: &Lines<'a>) -> Vec<Entry<'a>> 
         Verdict::Overdue => 1,
         _ => 2,
     };
-    list.sort_by_key(|e| (e.finding.waived.is_some(), e.finding.is_known(), std::cmp::Reverse(e.finding.severity), rank(e.finding.verdict)));
+    list.sort_by_key(|e| {
+        (e.finding.waived.is_some(), e.finding.is_known(), std::cmp::Reverse(e.finding.severity), rank(e.finding.verdict))
+    });
     list
 }
 
@@ -169,6 +171,7 @@ impl Lines<'_> {
         } else if let Some(standing) = finding.standing {
             out.push(("compared", standing.name().to_owned()));
         }
+        out.push(("fingerprint", finding.fingerprint()));
         out
     }
 }

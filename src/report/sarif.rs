@@ -12,7 +12,7 @@ use super::entries::{At, Entry, at, entries};
 use super::json::safe;
 use super::markdown::escape;
 use super::{Lines, View, counted};
-use crate::diag::{Standing, CheckResult, Finding, Label, Severity, Verdict};
+use crate::diag::{CheckResult, Finding, Label, Severity, Standing, Verdict};
 
 /// GitHub shows so many results of a run, the worst by severity, and takes five times as many.
 const RESULTS: usize = 5000;

@@ -134,7 +134,13 @@ mod tests {
         ] {
             assert_eq!(read(text), Ok(("a-b", day, "the lab")), "{text}");
         }
-        for text in ["fwproof: waive ", "fwproof: waive a-b", "fwproof: waive a-b until then: x", "fwproof: waive a-b until 2026-12-31:", "fwproof: waive a-b until 2026-12-31"] {
+        for text in [
+            "fwproof: waive ",
+            "fwproof: waive a-b",
+            "fwproof: waive a-b until then: x",
+            "fwproof: waive a-b until 2026-12-31:",
+            "fwproof: waive a-b until 2026-12-31",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -40,7 +40,8 @@ pub fn load_known(path: &Path) -> Result<Vec<Past>, Vec<BaselineError>> {
             let at = format!("known[{i}]");
             let Some(doc) = loader.piece::<KnownDoc>(&document, &at, value) else { continue };
             if !is_fingerprint(&doc.fingerprint) {
-                let message = format!("{} is no fingerprint: 16 hexadecimal digits in quotes, as reports have them", quote(&doc.fingerprint));
+                let message =
+                    format!("{} is no fingerprint: 16 hexadecimal digits in quotes, as reports have them", quote(&doc.fingerprint));
                 loader.error(document.span(&format!("{at}.fingerprint")), message);
             }
             known.push(Past {

@@ -111,7 +111,12 @@ impl<'a> Loader<'a> {
     }
 
     /// A piece of YAML as a type, if nothing is wrong with it.
-    pub(super) fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
+    pub(super) fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(
+        &mut self,
+        document: &Document,
+        at: &str,
+        value: &Value,
+    ) -> Option<T> {
         let problems = body::problems(value, &body::schema_value::<T>());
         if problems.is_empty() {
             match serde_yaml::from_value(value.clone()) {

@@ -240,7 +240,11 @@ mod tests {
     #[test]
     fn an_expired_waiver_accepts_nothing_and_is_a_finding() {
         let mut results = vec![result("a-b", &[("edge", "ssh")])];
-        apply_waivers(&mut results, &Waivers { list: vec![waiver("a-b", None, None, "2026-12-31")], ..Waivers::default() }, "2027-01-01".parse().unwrap());
+        apply_waivers(
+            &mut results,
+            &Waivers { list: vec![waiver("a-b", None, None, "2026-12-31")], ..Waivers::default() },
+            "2027-01-01".parse().unwrap(),
+        );
         assert_eq!(results[0].findings[0].waived, None);
         assert_eq!((results[1].id.as_str(), results[1].findings.len()), ("waiver-expired", 1));
         assert_eq!(results[2].findings.len(), 0);
@@ -249,7 +253,8 @@ mod tests {
     #[test]
     fn an_unneeded_waiver_is_a_finding() {
         let mut results = vec![result("a-b", &[])];
-        let waivers = Waivers { list: vec![waiver("a-b", None, None, "2027-12-31"), waiver("zz", None, None, "2027-12-31")], ..Waivers::default() };
+        let waivers =
+            Waivers { list: vec![waiver("a-b", None, None, "2027-12-31"), waiver("zz", None, None, "2027-12-31")], ..Waivers::default() };
         apply_waivers(&mut results, &waivers, "2026-01-01".parse().unwrap());
         assert_eq!((results[2].id.as_str(), results[2].findings.len()), ("waiver-waives-nothing", 2));
     }

@@ -154,9 +154,14 @@ fn details(page: &mut Page<'_>, finding: &Finding) {
             page.out.prose(text).raw("</dd>\n");
         }
     }
-    if open {
-        page.out.raw("</dl>\n");
+    if let (Some((word @ "known", why)), _) | (None, Some((word, why))) =
+        (finding.aside(), finding.standing.map(|s| ("compared", s.name())))
+    {
+        row(page, word);
+        page.out.text(why).raw("</dd>\n");
     }
+    row(page, "fingerprint");
+    page.out.raw("<code>").text(&finding.fingerprint()).raw("</code></dd>\n</dl>\n");
 }
 
 fn labels(page: &mut Page<'_>, list: &[Label]) {
