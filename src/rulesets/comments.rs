@@ -29,12 +29,9 @@ pub(super) fn look(waivers: &mut Waivers, results: &mut Vec<CheckResult>, own: &
     let ids: BTreeSet<&str> = results.iter().map(|r| r.id.as_str()).collect();
     let mut findings = Vec::new();
     let mut seen = 0;
-    for file in marked {
+    'files: for file in marked {
         for (at, _) in file.text.match_indices(MARK) {
             seen += 1;
-            if seen > MOST {
-                break;
-            }
             let line = file.line_index(at as u32);
             let span = Span { start: at as u32, ..file.line_span(line) };
             let mut say = |message: String, fix: &str| {
@@ -42,6 +39,10 @@ pub(super) fn look(waivers: &mut Waivers, results: &mut Vec<CheckResult>, own: &
                 finding.fix = Some(fix.to_owned());
                 findings.push(finding.about(format!("{}:{}", file.path, line + 1)));
             };
+            if seen > MOST {
+                say(format!("more than {MOST} comments waive findings: the rest is not heeded"), "Write waivers into the file of waivers.");
+                break 'files;
+            }
             if !waivers.in_configurations {
                 say(
                     "a comment that waives a finding is not heeded: the baseline does not allow it".into(),
