@@ -61,7 +61,7 @@ fn a_whole_baseline_is_read() {
     let rule = b.checks.iter().find(|e| e.spec.id == "own-rule").unwrap();
     assert_eq!((rule.ruleset.as_deref(), rule.spec.severity.name()), (Some("own-rules"), "low"));
     assert_eq!((b.switched_off[0].id.as_str(), b.switched_off[0].ruleset.as_str()), ("own-second", "own-rules"));
-    assert_eq!(b.waivers.0[0].ticket.as_deref(), Some("NET-7"));
+    assert_eq!(b.waivers.list[0].ticket.as_deref(), Some("NET-7"));
     // A shipped check that asks for an attestation is answered by the one of the same id.
     let breach = b.checks.iter().find(|e| e.spec.id == "breach-notification").unwrap();
     assert_eq!(breach.ruleset.as_deref(), Some("customer-data"));

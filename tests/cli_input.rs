@@ -205,6 +205,26 @@ fn a_first_baseline_is_written_once_and_is_valid() {
     assert_eq!(std::fs::read(place.path().join("baseline.yaml")).unwrap(), before);
     let run = place.run(&["check", "."]);
     assert_ne!(run.code, 2, "{}", run.err);
+    // Editors know the words from the schema beside it, which is no configuration.
+    let first = String::from_utf8_lossy(&before);
+    assert!(first.starts_with("# yaml-language-server: $schema=baseline.schema.json\n"), "{first}");
+    let schema = std::fs::read(place.path().join("baseline.schema.json")).unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&schema).unwrap()["properties"]["allow-change"].is_object());
+    assert!(!run.err.contains("schema"), "{}", run.err);
+}
+
+#[test]
+fn without_a_baseline_the_fitting_rulesets_are_used_and_the_next_step_is_named() {
+    let place = Place::with(&[("edge/nftables.conf", EDGE)]);
+    let run = place.run(&["check", "edge"]);
+    assert!(
+        run.err.contains("note: no baseline: checking against network-edge as shipped; `fwproof init` writes a first baseline"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("note: customer-data, estate, remote-worker ask for what only a baseline can say"), "{}", run.err);
+    assert!(run.out.contains("network-edge"), "{}", run.out);
+    assert_eq!(place.run(&["check", "edge", "-q"]).err, "");
 }
 
 #[test]

@@ -383,7 +383,7 @@ fn what_else_differs_is_said_without_secrets() {
     let place = cli_support::Place::with(&[("old/gw/wg0.conf", &wg(a, "10.9.0.2/32")), ("new/gw/wg0.conf", &wg(b, "10.9.0.0/28"))]);
     let run = place.run(&["diff", "old", "new"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
-    assert!(run.out.contains("  + WireGuard wg0: peer ") && run.out.contains(" 10.9.0.0/28\n"), "{}", run.out);
+    assert!(run.out.contains("  + tunnels: WireGuard wg0: peer ") && run.out.contains(" 10.9.0.0/28 (new/gw/wg0.conf:4:"), "{}", run.out);
     assert!(run.out.starts_with("gw: has no packet filter\n"), "{}", run.out);
 }
 

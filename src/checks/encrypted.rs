@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::identity::line_identity;
 use super::place::{cross, doubt, from_zone, label, likely_hits, line_subject, of_service, to_zone, unseen, unsolicited, without, witness};
 use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, flow};
 use crate::diag::Finding;
@@ -98,6 +99,7 @@ impl Body {
                     family.name(),
                     line_subject(world, analysis, hit.line)
                 ));
+                finding.identity = format!("{} {} {}", way.name(), family.name(), line_identity(world, analysis, hit.line));
                 finding.witness = Some(witness(analysis, hit, way, family));
                 doubt(analysis, hit, finding)
             })

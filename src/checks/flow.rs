@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::{self, OneOrMany};
+use super::identity::line_identity;
 use super::place::{
     cross, doubt, from_zone, interfaces, label, likely_hits, line_subject, misnamed_interfaces, of_service, opening, to_zone, unseen,
     unsolicited, without, witness,
@@ -157,9 +158,11 @@ impl Body {
             for family in Family::BOTH {
                 let mut except = Vec::new();
                 for e in &self.except {
-                    except.extend(service_cubes(world, &e.service, family).into_iter().filter(|_| {
-                        e.from.0.is_empty() || e.from.0.iter().any(|n| n == "any" || *n == from.name)
-                    }));
+                    except.extend(
+                        service_cubes(world, &e.service, family)
+                            .into_iter()
+                            .filter(|_| e.from.0.is_empty() || e.from.0.iter().any(|n| n == "any" || *n == from.name)),
+                    );
                 }
                 let service = without(&service_cubes(world, &self.service, family), &except, family);
                 if service.is_empty() {
@@ -241,10 +244,12 @@ impl Body {
         };
         let mut finding = Finding::new(message, label(analysis, hit.line, spec.span, text)).on(&analysis.device.name);
         finding.subject = format!("{} {} {}", way.name(), family.name(), line_subject(world, analysis, hit.line));
+        finding.identity = format!("{} {} {}", way.name(), family.name(), line_identity(world, analysis, hit.line));
         finding.witness = Some(witness(analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
         if way == Way::Forward {
-            let zones: Vec<&Zone> = world.zones.iter().filter(|z| !z.internet && z.addresses(family).contains(hit.packet.field(Field::Src))).collect();
+            let zones: Vec<&Zone> =
+                world.zones.iter().filter(|z| !z.internet && z.addresses(family).contains(hit.packet.field(Field::Src))).collect();
             finding.related.extend(path::judge::before_and_after(world, analysis, hit, family, &zones));
         }
         doubt(analysis, hit, finding)

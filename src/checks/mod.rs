@@ -9,6 +9,7 @@ pub mod dates;
 mod encrypted;
 pub mod exposure;
 mod flow;
+mod identity;
 mod killswitch;
 mod kind;
 mod management;

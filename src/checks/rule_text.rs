@@ -87,7 +87,10 @@ fn forwards(device: &Device, out: &mut Outcome) {
             let finding =
                 Finding::new(format!("a port forwarding of {} does not say why it is there", chain.name), Label::new(rule.whole, ""));
             let name = rule.name.as_deref().unwrap_or_default();
-            out.findings.push(finding.on(&device.name).about(format!("forward {} {name} {:?}", chain.name, to.addresses)));
+            let finding = finding.on(&device.name).about(format!("forward {} {name} {:?}", chain.name, to.addresses));
+            // A rule that is called by its number keeps nothing when others come.
+            let name = if name.bytes().all(|b| b.is_ascii_digit()) { "" } else { name };
+            out.findings.push(finding.told_by(format!("forward {} {name} {:?} {:?}", chain.name, to.addresses, to.ports)));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::identity::line_identity;
 use super::{BodyError, Check, Kind, Names, Outcome, Scope, Spec, World, body, select};
 use crate::diag::{Finding, Label};
 use crate::eval::fates::Fate;
@@ -65,7 +66,11 @@ impl Check for Body {
                     Ok(fates) => {
                         let called = called(analysis, fates);
                         for (line, fate) in fates {
+                            let known = outcome.findings.len();
                             self.rule(world, analysis, &called, *line, fate, &mut outcome);
+                            for finding in outcome.findings.iter_mut().skip(known) {
+                                finding.identity = line_identity(world, analysis, *line);
+                            }
                         }
                     }
                 },

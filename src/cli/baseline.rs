@@ -11,6 +11,9 @@ use crate::source::{Limits, Sources};
 /// Names under which a baseline is looked for in a given folder.
 const NAMES: [&str; 2] = ["baseline.yaml", "fwproof.yaml"];
 
+/// The JSON Schema that editors find beside a baseline, as `fwproof init` writes it.
+pub(crate) const SCHEMA_FILE: &str = "baseline.schema.json";
+
 /// Where the baseline is to come from.
 pub(crate) enum Origin {
     /// This file.
@@ -40,6 +43,15 @@ pub(crate) fn find(named: Option<&Path>, paths: &[PathBuf], quiet: bool) -> Resu
     }
 }
 
+/// The given paths; else the folder of the baseline, or the current one.
+pub(crate) fn paths(given: &[PathBuf], named: Option<&Path>) -> Vec<PathBuf> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let beside = named.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+    vec![beside.unwrap_or(Path::new(".")).to_path_buf()]
+}
+
 impl Origin {
     /// Names of devices that the baseline knows, by which folders are recognised; with all errors of the baseline, before anything else is
     /// done.
@@ -54,7 +66,7 @@ impl Origin {
     /// The files that belong to it.
     pub fn beside(&self) -> Vec<PathBuf> {
         match self {
-            Origin::File(path) => vec![path.clone()],
+            Origin::File(path) => vec![path.clone(), path.with_file_name(SCHEMA_FILE)],
             Origin::Shipped => Vec::new(),
         }
     }
@@ -67,7 +79,12 @@ impl Origin {
                 let fitting = fitting();
                 if !quiet {
                     let list = fitting.join(", ");
+                    let rest: Vec<&str> = SHIPPED.iter().map(|s| s.id).filter(|id| !fitting.contains(id)).collect();
                     output::say(&format!("note: no baseline: checking against {list} as shipped; `fwproof init` writes a first baseline"));
+                    output::say(&format!(
+                        "note: {} ask for what only a baseline can say (who is where, and what must exist)",
+                        rest.join(", ")
+                    ));
                 }
                 let text = format!(
                     "fwproof: 1\ntitle: Shipped rulesets\nuse: [{}]\nzones:\n  internet: {{ addresses: public }}\n",

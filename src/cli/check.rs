@@ -1,5 +1,7 @@
 //! `fwproof check`: configurations against a baseline.
 
+mod against;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use super::{Failure, Outcome, baseline};
 use crate::diag::Severity;
 use crate::pipeline::{self, fleet};
 use crate::report::{self, View};
+use crate::rulesets;
 
 /// Checks what is at PATH (files, folders, - for standard input) against a baseline.
 #[derive(clap::Args, Debug)]
@@ -37,6 +40,18 @@ pub(crate) struct Args {
     /// Judge as of this day (reviews, waivers, expiries) [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_of: Option<String>,
+    /// Compare with an older version: a file or folder, or a report of it as JSON. Only what is new or worse counts
+    #[arg(long, value_name = "OLD", conflicts_with = "against_git")]
+    against: Option<PathBuf>,
+    /// The same with the paths as they were in a revision of the git repository
+    #[arg(long, value_name = "REVISION")]
+    against_git: Option<String>,
+    /// Findings that are known, as --write-known wrote them: they do not count unless they are worse
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+    /// Write all findings that are not waived to a file for --known, and end with 0 if everything was read
+    #[arg(long, value_name = "FILE", conflicts_with = "known")]
+    write_known: Option<PathBuf>,
     /// Show every finding
     #[arg(long)]
     all: bool,
@@ -48,18 +63,25 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let targets = targets(args)?;
     let as_of = input::as_of(args.as_of.as_deref())?;
     let fail_on = Severity::ALL.into_iter().find(|s| s.name() == args.fail_on).unwrap_or(Severity::Medium);
-    let paths = paths(args);
+    let paths = baseline::paths(&args.paths, args.baseline.as_deref());
+    let before = against::Before::of(args, &paths)?;
     let quiet = args.reading.quiet;
     let origin = baseline::find(args.baseline.as_deref(), &paths, quiet)?;
     // A report of an earlier run is no configuration.
     let mut beside = origin.beside();
     beside.extend(targets.iter().filter_map(|t| t.path.map(Path::to_path_buf)));
+    beside.extend(args.known.iter().chain(&args.write_known).chain(&args.against).cloned());
     let fleet::Checked { inventory, redactor, baseline, mut report } = args.reading.check(&paths, &origin, beside, as_of)?;
     let progress = args.reading.progress("judging");
     if targets.iter().any(|t| t.format.exposure) {
         report.exposure = Some(pipeline::exposure(&inventory, &baseline, &redactor, as_of, args.reading.jobs));
     }
     progress.finish_and_clear();
+    before.compare(args, &origin, as_of, &mut report)?;
+    if let Some(path) = &args.write_known {
+        let text = rulesets::known_text(&report.past());
+        fs::write(path, text).map_err(|e| Failure::usage(format!("{}: cannot be written: {e}", path.display())))?;
+    }
 
     let colors = out.color;
     let mut view = View {
@@ -90,7 +112,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     if silent && !quiet {
         output::say(&report::last_line(&view));
     }
-    let code = report.conclusion(fail_on, args.reading.allow_incomplete).exit_code();
+    let mut code = report.conclusion(fail_on, args.reading.allow_incomplete).exit_code();
+    if args.write_known.is_some() && code == 1 {
+        code = 0;
+    }
     // The process is about to end: giving the memory of a large configuration back piece by piece would only take time.
     std::mem::forget(inventory);
     Ok(code)
@@ -132,12 +157,4 @@ fn report_format(id: &str) -> Result<&'static report::ReportFormat, Failure> {
         };
         Failure::usage(format!("--format {id}: there is no such format (this version writes {available}){hint}"))
     })
-}
-
-fn paths(args: &Args) -> Vec<PathBuf> {
-    if !args.paths.is_empty() {
-        return args.paths.clone();
-    }
-    let beside = args.baseline.as_deref().and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
-    vec![beside.unwrap_or(Path::new(".")).to_path_buf()]
 }

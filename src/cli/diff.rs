@@ -1,30 +1,33 @@
 //! `fwproof diff`: what two versions of a configuration treat differently.
 
+mod judge;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
 use super::input::Reading;
-use super::output::Output;
+use super::output::{self, Output};
 use super::revision::{self, Revision};
-use super::{Failure, Outcome};
-use crate::eval::compare::{Change, Changes, Pair, Side, Turn};
-use crate::eval::plain::{box_words, opening_boxes};
-use crate::eval::{Analysis, Line, Way, words};
+use super::{Failure, Outcome, baseline};
+use crate::eval::compare::Turn;
 use crate::model::Device;
-use crate::net::Family;
-use crate::packets::{Cube, readable};
 use crate::pipeline::Inventory;
-use crate::report::{Untrusted, counted, show};
-use crate::source::{Limits, Redactor};
+use crate::report::{Untrusted, counted};
+use crate::rulesets::{self, Intent};
+use crate::source::{Limits, Redactor, Sources};
+use judge::{Judge, Judged};
 
-/// Says which packets two versions of a configuration treat differently, with one of them and the lines that do it. A change after which every packet is
-/// treated as before is proved to be one.
+/// Says which packets two versions of a configuration treat differently, with one of them and the lines that do it; and what else differs: tunnels,
+/// cryptography, administration, logging, translation. A change after which every packet is treated as before is proved to be one.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0 no packet is treated differently; 1 some are; 2 bad arguments; 3 something could not be read or judged.\n\
+With --intent, or a baseline with `allow-change`: 0 whatever differs is meant; 1 something else does, packets or not.\n\
 Devices are compared by name; where each side has one, these two."
 )]
 pub(crate) struct Args {
@@ -40,16 +43,33 @@ pub(crate) struct Args {
     /// An interface that the new version calls otherwise: OLD=NEW, repeatable
     #[arg(long, value_name = "OLD=NEW")]
     pub map: Vec<String>,
+    /// What the change is meant to do (`allow-change:`); everything else must stay as it is
+    #[arg(long, value_name = "FILE")]
+    pub intent: Option<PathBuf>,
+    /// Zones and services are those of this baseline, and its `allow-change` counts
+    #[arg(short, long, value_name = "BASELINE")]
+    pub baseline: Option<PathBuf>,
+    /// Format: text, json (one object a line), markdown (for a comment on a pull request)
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = PossibleValuesParser::new(["text", "json", "markdown"]))]
+    pub format: String,
     /// As JSON, one object a line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// Write to a file instead of standard output; several with their formats: -o markdown=comment.md
+    #[arg(short, long, value_name = "[FORMAT=]FILE")]
+    pub output: Vec<String>,
     #[command(flatten)]
     pub reading: Reading,
 }
 
+const FORMATS: [&str; 3] = ["text", "json", "markdown"];
+
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
+    let targets = targets(args)?;
     let names = interface_map(&args.map)?;
-    let (paths, _kept) = match (&args.git, &args.new) {
+    let (intents, places) = intents(args)?;
+    let judges = args.intent.is_some() || !intents.is_empty();
+    let (paths, kept) = match (&args.git, &args.new) {
         (Some(range), _) => {
             let [old, new] = revision::both(range, &args.old)?;
             ([old.path.clone(), new.path.clone()], vec![old, new])
@@ -57,33 +77,106 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         (None, Some(new)) => ([args.old.clone(), new.clone()], Vec::new()),
         (None, None) => return Err(Failure::usage("a second version is needed: diff OLD NEW, or diff PATH --git BASE..HEAD")),
     };
-    let mut old = args.reading.read(&[paths[0].clone()])?;
-    let new = args.reading.read(&[paths[1].clone()])?;
+    let beside: Vec<PathBuf> = args.intent.iter().chain(&args.baseline).cloned().collect();
+    let origin = args.baseline.clone().map(baseline::Origin::File);
+    let estate = || origin.as_ref().map_or_else(|| Ok(BTreeSet::new()), baseline::Origin::estate);
+    let read = |path: &PathBuf| args.reading.read_with_estate(std::slice::from_ref(path), estate, beside.clone());
+    // The two versions have nothing to do with each other.
+    let (old, new) = rayon::join(|| read(&paths[0]), || read(&paths[1]));
+    let (mut old, new) = (old?, new?);
     for device in &mut old.devices {
         device.rename_interfaces(&names);
     }
-    let page = Page { old: &old, new: &new, redactors: [old.redactor(), new.redactor()], json: args.json, kept: &_kept };
-    let mut code = args.reading.tell(&old.incomplete, &old.sources, &page.redactors[0]);
-    code = code.max(args.reading.tell(&new.incomplete, &new.sources, &page.redactors[1]));
+    let redactors = [old.redactor(), new.redactor()];
+    let mut code = args.reading.tell(&old.incomplete, &old.sources, &redactors[0]);
+    code = code.max(args.reading.tell(&new.incomplete, &new.sources, &redactors[1]));
     let pairs = pairs(&old, &new);
     if pairs.iter().all(|(a, b)| a.is_none() || b.is_none()) {
         return Err(Failure::Incomplete(vec!["no device is in both versions".into()]));
     }
-    let judged: Vec<Judged> = pairs.par_iter().map(|(a, b)| page.judge(*a, *b)).collect();
-    let mut limits = Vec::new();
-    let mut totals = Totals::default();
-    for mut judged in judged {
-        limits.append(&mut judged.limits);
-        totals.add(&judged);
-        out.write(&page.safe(&judged.text));
+    let judge = Judge { old: &old, new: &new, redactors: &redactors, intents: &intents };
+    let judged: Vec<Judged> = pairs.par_iter().map(|(a, b)| judge.judge(*a, *b)).collect();
+    let mut totals = Totals { judges, ..Totals::default() };
+    judged.iter().for_each(|j| totals.add(j));
+    let used: BTreeSet<usize> = judged.iter().flat_map(|j| j.used.iter().copied()).collect();
+    let unused: Vec<String> = (0..intents.len()).filter(|i| !used.contains(i)).map(|i| places[i].clone()).collect();
+    totals.unused = unused.len();
+    for (format, path) in &targets {
+        let text = match *format {
+            "json" => judged.iter().map(|j| words::json(j, judges.then_some(&*places))).collect(),
+            "markdown" => words::markdown(&judged, &totals, &places, &unused),
+            _ => {
+                let mut text: String = judged.iter().map(|j| words::text(j, &places)).collect();
+                for at in &unused {
+                    text.push_str(&format!("what {} means did not happen\n", Untrusted(at)));
+                }
+                text + &totals.line()
+            }
+        };
+        let text = safe(&text, &redactors, &kept);
+        match path {
+            None => out.write(&text),
+            Some(path) => fs::write(path, &text).map_err(|e| Failure::usage(format!("{}: cannot be written: {e}", path.display())))?,
+        }
     }
-    if !args.json {
-        out.write(&totals.line());
+    if targets.iter().all(|t| t.1.is_some()) && !args.reading.quiet {
+        output::say(totals.line().trim_end());
     }
+    let limits: Vec<String> = judged.iter().flat_map(|j| j.limits.iter().cloned()).collect();
+    let fails = totals.fails();
+    // The process is about to end: giving the memory of large configurations back piece by piece would only take time.
+    std::mem::forget((judged, old, new));
     if !limits.is_empty() {
         return Err(Failure::Incomplete(limits));
     }
-    Ok(code.max(u8::from(totals.different > 0)))
+    Ok(code.max(u8::from(fails)))
+}
+
+/// Formats with their files; `None`: standard output.
+fn targets(args: &Args) -> Result<Vec<(&str, Option<&Path>)>, Failure> {
+    let default = if args.json { "json" } else { args.format.as_str() };
+    let mut targets = Vec::new();
+    for text in &args.output {
+        let named = text.split_once('=').and_then(|(id, path)| Some((FORMATS.into_iter().find(|f| *f == id)?, path)));
+        let (format, path) = named.unwrap_or((default, text.as_str()));
+        if path.is_empty() {
+            return Err(Failure::usage(format!("-o {text}: the name of the file is missing")));
+        }
+        targets.push((format, Some(Path::new(path)).filter(|p| *p != Path::new("-"))));
+    }
+    if targets.is_empty() {
+        targets.push((default, None));
+    }
+    Ok(targets)
+}
+
+/// What the change is meant to do, and where each entry is written.
+fn intents(args: &Args) -> Result<(Vec<Intent>, Vec<String>), Failure> {
+    let mut sources = Sources::default();
+    let baseline = match &args.baseline {
+        Some(path) => Some(rulesets::load(&mut sources, path, &Limits::default()).map_err(baseline::failure)?),
+        None => None,
+    };
+    let mut intents = match &args.intent {
+        Some(path) => rulesets::load_intents(&mut sources, path, baseline.as_ref(), &Limits::default()).map_err(baseline::failure)?,
+        None => Vec::new(),
+    };
+    intents.extend(baseline.into_iter().flat_map(|b| b.intents));
+    let place = |i: &Intent| {
+        let file = sources.get(i.span.file);
+        format!("{}:{}", file.path, file.place(i.span.start).line)
+    };
+    let places = intents.iter().map(place).collect();
+    Ok((intents, places))
+}
+
+/// Without secrets, and with revisions instead of the folders in which they were unpacked.
+fn safe(text: &str, redactors: &[Redactor; 2], kept: &[Revision]) -> String {
+    let mut text = redactors[1].scrub(&redactors[0].scrub(text));
+    for revision in kept {
+        text = text.replace(&revision.prefix, &format!("{}:", revision.name));
+    }
+    text
 }
 
 fn interface_map(args: &[String]) -> Result<HashMap<String, String>, Failure> {
@@ -114,43 +207,58 @@ fn pairs<'i>(old: &'i Inventory, new: &'i Inventory) -> Vec<Both<'i>> {
     by_name.into_values().collect()
 }
 
-/// What came of one device.
-#[derive(Default)]
-struct Judged {
-    text: String,
-    limits: Vec<String>,
-    changes: BTreeMap<Turn, usize>,
-    facts: usize,
-    only: Option<Side>,
-    unknown: bool,
-}
-
 #[derive(Default)]
 struct Totals {
+    /// Somebody said what is meant.
+    judges: bool,
     devices: usize,
+    /// Devices whose packets are treated differently.
     different: usize,
     changes: BTreeMap<Turn, usize>,
     other: usize,
     unknown: usize,
+    /// Differences that are not meant.
+    unmeant: usize,
+    /// Entries of the intent of which nothing happened.
+    unused: usize,
 }
 
 impl Totals {
     fn add(&mut self, judged: &Judged) {
         self.devices += 1;
         self.different += usize::from(!judged.changes.is_empty() || judged.only.is_some());
-        self.other += judged.facts;
-        self.unknown += usize::from(judged.unknown);
-        for (turn, n) in &judged.changes {
-            *self.changes.entry(*turn).or_default() += n;
+        self.other += judged.facts.len();
+        self.unknown += usize::from(!judged.unknown.is_empty());
+        self.unmeant += judged.unmeant() + judged.facts.iter().filter(|f| f.meant.is_none()).count();
+        for item in &judged.changes {
+            *self.changes.entry(item.turn).or_default() += 1;
         }
     }
 
-    fn line(&self) -> String {
+    /// Whether it ends with 1. What is not known in part is no proof that everything else is as it was.
+    fn fails(&self) -> bool {
+        if self.judges { self.unmeant + self.unknown > 0 } else { self.different > 0 }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.judges, self.fails()) {
+            (false, false) => "EQUAL",
+            (false, true) => "DIFFERENT",
+            (true, false) => "AS MEANT",
+            (true, true) => "NOT AS MEANT",
+        }
+    }
+
+    fn counts(&self) -> String {
         let n = |turn| self.changes.get(&turn).copied().unwrap_or(0);
-        let verdict = if self.different == 0 { "EQUAL" } else { "DIFFERENT" };
         let unknown = if self.unknown == 0 { String::new() } else { format!(", {} not known in part", self.unknown) };
+        let meant = match (self.judges, self.unused) {
+            (false, _) => String::new(),
+            (true, 0) => format!(", {} not meant", self.unmeant),
+            (true, unused) => format!(", {} not meant, {unused} meant that did not happen", self.unmeant),
+        };
         format!(
-            "fwproof: {}, {} newly allowed, {} newly denied, {} translated otherwise, {}{unknown}: {verdict}\n",
+            "{}, {} newly allowed, {} newly denied, {} translated otherwise, {}{unknown}{meant}",
             counted(self.devices, "device", "devices"),
             n(Turn::Allowed),
             n(Turn::Denied),
@@ -158,241 +266,10 @@ impl Totals {
             counted(self.other, "other difference", "other differences"),
         )
     }
-}
 
-struct Page<'p> {
-    old: &'p Inventory,
-    new: &'p Inventory,
-    redactors: [Redactor; 2],
-    json: bool,
-    kept: &'p [Revision],
-}
-
-/// Boxes of one change that the text form lists.
-const BOXES: usize = 8;
-
-/// Changes that read as one: what became of the packets, by which lines.
-type Reads = (Turn, [Option<Line>; 2], bool);
-
-impl Page<'_> {
-    /// Without secrets, and with revisions instead of the folders in which they were unpacked.
-    fn safe(&self, text: &str) -> String {
-        let mut text = self.redactors[1].scrub(&self.redactors[0].scrub(text));
-        for revision in self.kept {
-            text = text.replace(&revision.prefix, &format!("{}:", revision.name));
-        }
-        text
+    fn line(&self) -> String {
+        format!("fwproof: {}: {}\n", self.counts(), self.verdict())
     }
-
-    fn judge(&self, old: Option<&Device>, new: Option<&Device>) -> Judged {
-        let mut judged = Judged::default();
-        match (old, new) {
-            (Some(old), Some(new)) => self.compare(old, new, &mut judged),
-            (Some(device), None) => self.alone(device, Side::Old, &mut judged),
-            (None, Some(device)) => self.alone(device, Side::New, &mut judged),
-            (None, None) => {}
-        }
-        judged
-    }
-
-    fn alone(&self, device: &Device, side: Side, judged: &mut Judged) {
-        judged.only = Some(side);
-        let what = if side == Side::Old { "only in the old version" } else { "only in the new version" };
-        judged.text = match self.json {
-            true => format!("{}\n", json!({ "device": device.name, "only": if side == Side::Old { "old" } else { "new" } })),
-            false => format!("{}: {what}\n", Untrusted(&device.name)),
-        };
-    }
-
-    fn compare(&self, old: &Device, new: &Device, judged: &mut Judged) {
-        let pair = Pair::new(old, new, &[], &Limits::default());
-        let mut body = String::new();
-        for way in Way::ALL {
-            for family in Family::BOTH {
-                let missing = [&pair.old, &pair.new].map(|a| a.missing(way, family));
-                if missing.iter().any(Option::is_some) {
-                    // Where neither shows anything there is nothing to compare.
-                    if let (Some(m), false) = (missing.iter().flatten().next(), missing.iter().all(Option::is_some)) {
-                        judged.unknown = true;
-                        body.push_str(&self.not_known(&new.name, way, family, &format!("{}: {}", m.what, m.export)));
-                    }
-                    continue;
-                }
-                match pair.changes(way, family) {
-                    Ok(changes) => body.push_str(&self.changes(&pair, &changes, way, family, judged)),
-                    Err(limit) => judged.limits.push(format!("{}: {} {}: {limit}", new.name, family.name(), way.name())),
-                }
-            }
-        }
-        body.push_str(&self.facts(old, new, judged));
-        let has_filter = old.has_filter() || new.has_filter();
-        judged.text = match (self.json, judged.changes.is_empty()) {
-            (true, true) if has_filter && judged.limits.is_empty() && !judged.unknown => {
-                format!("{}\n{body}", json!({ "device": new.name, "equal": true }))
-            }
-            (true, _) => body,
-            (false, true) if judged.limits.is_empty() && has_filter => {
-                let what =
-                    if judged.unknown { "no packet is known to be treated differently" } else { "equal: no packet is treated differently" };
-                format!("{}: {what}\n{body}", Untrusted(&new.name))
-            }
-            (false, true) if !has_filter => format!("{}: has no packet filter\n{body}", Untrusted(&new.name)),
-            (false, _) => format!("{}\n{body}", Untrusted(&new.name)),
-        };
-    }
-
-    fn not_known(&self, device: &str, way: Way, family: Family, why: &str) -> String {
-        if self.json {
-            return format!("{}\n", json!({ "device": device, "hook": way.name(), "family": family.name(), "unknown": why }));
-        }
-        format!("  {} {}: not known: {}\n", family.name(), way.name(), Untrusted(why))
-    }
-
-    fn inventory(&self, side: Side) -> &Inventory {
-        match side {
-            Side::Old => self.old,
-            Side::New => self.new,
-        }
-    }
-
-    fn place(&self, analysis: &Analysis<'_>, side: Side, line: Line) -> Option<String> {
-        analysis.span(line).map(|s| self.inventory(side).sources.locate(s))
-    }
-
-    fn changes(&self, pair: &Pair<'_>, changes: &Changes, way: Way, family: Family, judged: &mut Judged) -> String {
-        let mut by: BTreeMap<Reads, Vec<&Change>> = BTreeMap::new();
-        for change in &changes.packets {
-            by.entry((change.turn, change.lines, change.certain)).or_default().push(change);
-        }
-        let mut out = String::new();
-        for ((turn, lines, certain), list) in by {
-            *judged.changes.entry(turn).or_default() += 1;
-            let cubes: Vec<Cube> = list.iter().map(|c| c.packets.clone()).collect();
-            let boxes = readable(&cubes, family);
-            let packet = list.iter().find_map(|c| c.witness.as_ref());
-            let cause = cause(changes, lines);
-            if self.json {
-                out.push_str(&self.as_json(pair, (way, family), (turn, lines, certain), &boxes, packet, &cause));
-                continue;
-            }
-            let what = match turn {
-                Turn::Allowed => "newly allowed",
-                Turn::Denied => "newly denied",
-                Turn::Translated => "translated otherwise",
-            };
-            let perhaps = if certain { "" } else { ", perhaps" };
-            out.push_str(&format!("  {what}{perhaps}: {} {}\n", family.name(), way.name()));
-            // Who reads this thinks of connections; of other packets only where nothing else changes.
-            let bare: Vec<Cube> = cubes.iter().map(Cube::without_conditions).collect();
-            let opening = opening_boxes(&bare, way, family, &pair.new.space);
-            let shown = opening.as_ref().unwrap_or(&boxes);
-            for cube in shown.iter().take(BOXES) {
-                let text = match opening {
-                    Some(_) => box_words(cube, way, family, &pair.new.space),
-                    None => self.words(pair, cube, way, family),
-                };
-                out.push_str(&format!("    {}\n", Untrusted(&text)));
-            }
-            if shown.len() > BOXES {
-                out.push_str(&format!("    and {} (--json has all)\n", counted(shown.len() - BOXES, "more box", "more boxes")));
-            }
-            let conditions: BTreeSet<u32> = cubes.iter().flat_map(|c| c.dims()).filter_map(|(d, _)| d.as_condition()).collect();
-            for id in conditions {
-                out.push_str(&format!("      depending on: {}\n", Untrusted(pair.condition(id))));
-            }
-            if let Some(p) = packet {
-                out.push_str(&format!("      for instance {}\n", Untrusted(&words::packet_words(p, way, family, &pair.new.space))));
-            }
-            for (side, word, analysis) in [(Side::Old, "before", &pair.old), (Side::New, "now", &pair.new)] {
-                let Some(line) = lines[side as usize] else {
-                    out.push_str(&format!("      {word}: goes another way\n"));
-                    continue;
-                };
-                let at = self.place(analysis, side, line).map_or_else(String::new, |a| format!(" ({})", Untrusted(&a)));
-                out.push_str(&format!("      {word}: {}{at}\n", Untrusted(&analysis.line_words(line))));
-            }
-            for (side, line) in &cause {
-                let analysis = if *side == Side::Old { &pair.old } else { &pair.new };
-                let sign = if *side == Side::Old { '-' } else { '+' };
-                let Some(span) = analysis.span(*line) else { continue };
-                let inventory = self.inventory(*side);
-                let file = inventory.sources.get(span.file);
-                let text = file.line(file.line_index(span.start)).trim();
-                out.push_str(&format!("      {sign} {}  {}\n", Untrusted(&inventory.sources.locate(span)), Untrusted(text)));
-            }
-        }
-        out
-    }
-
-    /// A box, its conditions by the numbers of the pair.
-    fn words(&self, pair: &Pair<'_>, cube: &Cube, way: Way, family: Family) -> String {
-        let mut text = words::cube_words(&cube.without_conditions(), way, family, &pair.new.space);
-        for (dim, set) in cube.dims() {
-            if let Some(id) = dim.as_condition() {
-                let holds = if set.contains(1) { "if" } else { "unless" };
-                text.push_str(&format!(", {holds} {}", pair.condition(id)));
-            }
-        }
-        text
-    }
-
-    fn as_json(
-        &self,
-        pair: &Pair<'_>,
-        (way, family): (Way, Family),
-        (turn, lines, certain): Reads,
-        boxes: &[Cube],
-        packet: Option<&crate::packets::Packet>,
-        cause: &[(Side, Line)],
-    ) -> String {
-        let line = |side: Side, analysis: &Analysis<'_>| {
-            lines[side as usize].map(|line| json!({ "rule": analysis.line_words(line), "at": self.place(analysis, side, line) }))
-        };
-        let packet = packet.map(|p| words::packet_json(p, way, family, &pair.new.space));
-        let because: Vec<Value> = cause
-            .iter()
-            .map(|(side, l)| {
-                let analysis = if *side == Side::Old { &pair.old } else { &pair.new };
-                json!({ "version": if *side == Side::Old { "old" } else { "new" }, "at": self.place(analysis, *side, *l) })
-            })
-            .collect();
-        let o = json!({
-            "device": pair.new.device.name, "hook": way.name(), "family": family.name(), "change": turn.name(), "certain": certain,
-            "boxes": boxes.iter().map(|c| self.words(pair, c, way, family)).collect::<Vec<_>>(),
-            "packet": packet.and_then(|p| serde_json::from_str::<Value>(&p).ok()),
-            "before": line(Side::Old, &pair.old), "now": line(Side::New, &pair.new), "because": because,
-        });
-        format!("{o}\n")
-    }
-
-    /// What else differs: tunnels, administration, addresses, routes, settings.
-    fn facts(&self, old: &Device, new: &Device, judged: &mut Judged) -> String {
-        let [a, b] = [old, new].map(|d| show::facts(d).into_iter().collect::<BTreeSet<String>>());
-        let gone = a.difference(&b).map(|f| ('-', f));
-        let came = b.difference(&a).map(|f| ('+', f));
-        let mut out = String::new();
-        for (sign, fact) in gone.chain(came) {
-            judged.facts += 1;
-            match self.json {
-                true => {
-                    let o = json!({ "device": new.name, "fact": fact, "version": if sign == '-' { "old" } else { "new" } });
-                    out.push_str(&format!("{o}\n"));
-                }
-                false => out.push_str(&format!("  {sign} {fact}\n")),
-            }
-        }
-        out
-    }
-}
-
-/// The changed lines to blame: those that decide, or else all that changed.
-fn cause(changes: &Changes, lines: [Option<Line>; 2]) -> Vec<(Side, Line)> {
-    /// More are not listed: they do not explain anything.
-    const MOST: usize = 5;
-    let deciding = [(Side::Old, lines[0]), (Side::New, lines[1])];
-    let deciding = deciding.into_iter().filter_map(|(side, line)| Some((side, line?)));
-    let found: Vec<(Side, Line)> = deciding.filter(|d| changes.lines.contains(d)).collect();
-    if found.is_empty() { changes.lines.iter().copied().take(MOST).collect() } else { found }
 }
 
 /// Whether a path lies within the current folder: git names no other.

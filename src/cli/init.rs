@@ -6,13 +6,16 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::baseline::SCHEMA_FILE;
 use super::input::{self, Reading};
 use super::output::{self, Output};
 use super::{Failure, Outcome};
 use crate::model::{Device, Hook, TunnelRole};
 use crate::net::{is_global_unicast, to_number};
+use crate::rulesets;
 
-/// Writes a first baseline: zones from the interfaces and addresses found, devices into the estate. It is meant to be edited.
+/// Writes a first baseline: zones from the interfaces and addresses found, devices into the estate. It is meant to be edited. Its JSON Schema is
+/// written beside it, for editors. Nothing is overwritten.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Files or folders of configurations
@@ -45,6 +48,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         _ => Failure::usage(format!("{shown}: cannot be written: {e}")),
     })?;
     file.write_all(text.as_bytes()).map_err(|e| Failure::usage(format!("{shown}: cannot be written: {e}")))?;
+    // Editors look for the schema there. One that is there is left alone: it may be of another version, and it only helps.
+    let schema = path.with_file_name(SCHEMA_FILE);
+    if let Ok(mut file) = fs::File::create_new(&schema) {
+        let text = serde_json::to_string_pretty(&rulesets::json_schema()).unwrap_or_default() + "\n";
+        file.write_all(text.as_bytes()).map_err(|e| Failure::usage(format!("{}: cannot be written: {e}", schema.display())))?;
+    }
     if !args.reading.quiet {
         output::say(&format!("wrote {shown}; read it, correct it, then: fwproof check -b {shown}"));
     }
@@ -111,8 +120,9 @@ fn draft(devices: &[Device]) -> String {
     let firewalls: Vec<&Device> = rest.iter().copied().filter(|d| d.has_filter() && forwards(d)).collect();
 
     let mut text = String::from(
-        "# A first baseline, written by `fwproof init` from what was read. It says what is there, not what ought to be:\n\
-         # read every line, correct it, and delete these comments. Its JSON Schema: `fwproof schema`.\n\
+        "# yaml-language-server: $schema=baseline.schema.json\n\
+         # A first baseline, written by `fwproof init` from what was read. It says what is there, not what ought to be:\n\
+         # read every line, correct it, and delete these comments. Editors know the words from the schema beside it (`fwproof schema`).\n\
          fwproof: 1\n\
          title: Our network edge\n\
          \n\

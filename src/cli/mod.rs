@@ -18,6 +18,7 @@ mod revision;
 mod schema;
 mod show;
 mod trace;
+mod waive;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Reach(reach::Args),
     /// List what leaves each device outside its VPN, while that is up and while it is down
     Leaks(leaks::Args),
+    /// Accept a finding until a day
+    Waive(waive::Args),
     /// Say which packets two versions of a configuration treat differently, and which line does it
     Diff(diff::Args),
     /// Ask named hosts which of their ports answer, and compare with the configuration
@@ -67,7 +70,7 @@ enum Command {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 everything holds (or is waived); 1 a finding or an unknown at or above --fail-on;
+Exit codes: 0 everything holds (or is waived, or known); 1 a finding or an unknown at or above --fail-on;
 2 bad arguments or an invalid baseline; 3 something could not be read or judged. The first of 2, 3, 1 that applies.";
 
 const FIRST_STEPS: &str = "\
@@ -144,6 +147,7 @@ fn run(command: Command, out: &mut Output) -> Outcome {
         Command::Trace(args) => trace::run(&args, out),
         Command::Reach(args) => reach::run(&args, out),
         Command::Leaks(args) => leaks::run(&args, out),
+        Command::Waive(args) => waive::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Probe(args) => probe::run(&args, out),
         Command::Annotate(args) => annotate::run(&args, out),

@@ -30,6 +30,14 @@ pub(super) fn both(range: &str, path: &Path) -> Result<[Revision; 2], Failure> {
     Ok([unpack(&or_head(old), path)?, unpack(&or_head(new.trim_start_matches('.')), path)?])
 }
 
+/// A revision, as far as it lies below `path`.
+pub(super) fn one(name: &str, path: &Path) -> Result<Revision, Failure> {
+    if !is_within(path) {
+        return Err(Failure::usage(format!("{}: with a revision of git a path below the current folder is needed", path.display())));
+    }
+    unpack(name, path)
+}
+
 fn git(args: &[&str]) -> Command {
     let mut command = Command::new("git");
     // Nothing that a repository configures is run: no pager, no hooks, no filters.

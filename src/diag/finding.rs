@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Exposure, LineState, Note, Severity};
+use super::{Comparison, Exposure, LineState, Note, Severity, Standing};
 use crate::source::{FileId, Span};
 
 /// The answer to a check.
@@ -94,10 +94,14 @@ pub struct Finding {
     pub fix: Option<String>,
     /// What it is about, stable against moved lines: rule text, peer name, service. Part of its fingerprint.
     pub subject: String,
+    /// What tells it from others where `subject` does not: the whole rule, without what moves. Empty: `subject` does.
+    pub identity: String,
     /// How many places of the same kind this one stands for (1, or more when equal findings were grouped).
     pub count: u32,
     /// The waiver that accepts it, if any: "reason (owner, until date)".
     pub waived: Option<String>,
+    /// How it stands to what was there before; `None`: that was not asked.
+    pub standing: Option<Standing>,
 }
 
 /// What the finding of a check is about that had nothing to look at.
@@ -119,7 +123,9 @@ impl Finding {
             fix: None,
             subject: String::new(),
             count: 1,
+            identity: String::new(),
             waived: None,
+            standing: None,
         }
     }
 
@@ -142,6 +148,12 @@ impl Finding {
     /// The same, about a device.
     pub fn on(mut self, device: &str) -> Finding {
         self.device = Some(device.to_owned());
+        self
+    }
+
+    /// The same, told from others by more than its subject.
+    pub fn told_by(mut self, identity: impl Into<String>) -> Finding {
+        self.identity = identity.into();
         self
     }
 
@@ -237,4 +249,6 @@ pub struct Report {
     pub incomplete: Vec<Incomplete>,
     /// Who can reach what; only where a report that shows it is asked for, as it takes time.
     pub exposure: Option<Exposure>,
+    /// What it was compared with, if anything.
+    pub comparison: Option<Comparison>,
 }

@@ -2,10 +2,12 @@
 
 mod exposure;
 mod finding;
+mod standing;
 mod tally;
 
 pub use exposure::{Answer, Cell, Exposure, Passage};
 pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness};
+pub use standing::{Comparison, Gone, Past, Standing};
 pub use tally::{Conclusion, Tally};
 
 use std::fmt;

@@ -7,7 +7,7 @@ use super::{CheckResult, Finding, Report, Severity, Verdict};
 /// How a run ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Conclusion {
-    /// Everything holds, is waived, or is below the bar: exit code 0.
+    /// Everything holds, is waived or known, or is below the bar: exit code 0.
     Pass,
     /// A finding or an unknown at or above the bar: exit code 1.
     Fail,
@@ -40,12 +40,16 @@ impl Conclusion {
 pub struct Tally {
     /// Configuration files whose format was recognised.
     pub files: usize,
-    /// Violated and overdue findings that are not waived, by severity in the order of [`Severity::ALL`].
+    /// Violated and overdue findings that count (neither waived nor known), by severity in the order of [`Severity::ALL`].
     pub findings: [usize; 5],
-    /// Unknown findings that are not waived.
+    /// Unknown findings that count.
     pub unknown: usize,
     /// Waived findings.
     pub waived: usize,
+    /// Findings that were there before, are no worse and are not waived; 0 where nothing was compared.
+    pub known: usize,
+    /// Findings of then that are not there now; 0 where nothing was compared.
+    pub gone: usize,
     /// Files of which not everything could be read.
     pub unread: usize,
 }
@@ -56,9 +60,12 @@ impl Report {
         let mut tally = Tally { files: self.files.iter().filter(|f| f.format.is_some()).count(), ..Tally::default() };
         let unread: BTreeSet<&str> = self.incomplete.iter().map(|i| i.path.as_str()).collect();
         tally.unread = unread.len();
+        tally.gone = self.comparison.as_ref().map_or(0, |c| c.gone.len());
         for finding in self.checks.iter().flat_map(|c| &c.findings) {
             if finding.waived.is_some() {
                 tally.waived += 1;
+            } else if finding.is_known() {
+                tally.known += 1;
             } else if finding.verdict == Verdict::Unknown {
                 tally.unknown += 1;
             } else if let Some(i) = Severity::ALL.iter().position(|s| *s == finding.severity) {
@@ -71,7 +78,7 @@ impl Report {
     /// How the run ends when findings from `bar` upwards count. `allow_incomplete` overlooks what could not be read.
     pub fn conclusion(&self, bar: Severity, allow_incomplete: bool) -> Conclusion {
         let fails = |c: &CheckResult| {
-            let open = c.findings.iter().any(|f| f.severity >= bar && f.waived.is_none());
+            let open = c.findings.iter().any(|f| f.severity >= bar && !f.is_aside());
             // A check that does not hold says so by a finding. Should one be silent, it does not pass for it.
             let silent = c.findings.is_empty()
                 && c.severity >= bar
@@ -89,17 +96,35 @@ impl Report {
 }
 
 impl Finding {
-    /// A number that stays the same while the finding does: of the check, the device, the path of its file and its subject. No line
-    /// numbers, so that it survives edits elsewhere; `subject` must not hold a secret. 16 hexadecimal digits (FNV-1a, 64 bits).
-    pub fn fingerprint(&self, path: &str) -> String {
+    /// A number that stays the same while the finding does: of the check, the device, and what it is about (`identity`, else `subject`). No line
+    /// numbers and no paths, so that it survives edits elsewhere and files that are renamed; secrets, which its texts show as `<secret 3>`, count as
+    /// one. 16 hexadecimal digits (FNV-1a, 64 bits).
+    pub fn fingerprint(&self) -> String {
+        let about = if self.identity.is_empty() { &self.subject } else { &self.identity };
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for part in [self.check.as_str(), self.device.as_deref().unwrap_or(""), path, &self.subject] {
-            for byte in part.bytes().chain([0xff]) {
+        for part in [self.check.as_str(), self.device.as_deref().unwrap_or(""), about] {
+            for byte in without_numbers_of_secrets(part).bytes().chain([0xff]) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
             }
         }
         format!("{hash:016x}")
     }
+}
+
+/// Secrets are numbered in the order in which they were read.
+fn without_numbers_of_secrets(text: &str) -> std::borrow::Cow<'_, str> {
+    const LABEL: &str = "<secret ";
+    if !text.contains(LABEL) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    for (i, part) in text.split(LABEL).enumerate() {
+        if i > 0 {
+            out.push_str(LABEL);
+        }
+        out.push_str(if i > 0 { part.trim_start_matches(|c: char| c.is_ascii_digit()) } else { part });
+    }
+    out.into()
 }
 
 #[cfg(test)]
@@ -152,7 +177,10 @@ mod tests {
     fn a_fingerprint_does_not_depend_on_lines() {
         let a = Finding::new("m", Label::new(Span::new(FileId(0), 0, 0), "")).about("s");
         let b = Finding::new("other words", Label::new(Span::new(FileId(3), 9, 12), "")).about("s");
-        assert_eq!(a.fingerprint("f"), b.fingerprint("f"));
-        assert_ne!(a.fingerprint("f"), a.fingerprint("g"));
+        assert_eq!(a.fingerprint(), b.fingerprint());
+        assert_ne!(a.fingerprint(), b.clone().on("edge").fingerprint());
+        assert_ne!(a.fingerprint(), b.clone().told_by("rule").fingerprint());
+        let secret = |n: u32| b.clone().about(format!("key <secret {n}> x"));
+        assert_eq!(secret(1).fingerprint(), secret(12).fingerprint());
     }
 }

@@ -196,7 +196,7 @@ impl<'a> Pair<'a> {
     }
 
     /// A packet of a box of which a walk through either version says that it is treated so.
-    fn witness(&self, packets: &Cube, turn: Turn, way: Way, family: Family) -> Option<Packet> {
+    pub fn witness(&self, packets: &Cube, turn: Turn, way: Way, family: Family) -> Option<Packet> {
         // A packet that opens a connection says most.
         let opened: Vec<Cube> = packets.and(&opening(family)).into_iter().collect();
         let order = opened.iter().chain([packets]);

@@ -6,6 +6,7 @@
 //! * `index`: finds the entries that concern a packet or a cube;
 //! * `solve`: who decides about a packet, and whether a packet of a region gets to an entry;
 //! * `cells`: the same for hard clusters of rules, another way;
+//! * [`facts`]: what a device is besides its packet filter, for comparison;
 //! * [`fates`]: which rules are live, shadowed, or redundant;
 //! * [`flow`]: the packets of a region that are accepted or denied, through address translation;
 //! * [`trace`]: packets as lines of JSON;
@@ -14,6 +15,7 @@
 mod cells;
 pub mod compare;
 mod compile;
+pub mod facts;
 pub mod fates;
 pub mod flow;
 mod index;

@@ -37,7 +37,15 @@ pub(super) fn conclude(
         }));
         checks.push(check);
     }
-    baseline.conclude(&mut checks, world.devices, world.as_of);
+    // Waivers see what reports show, so that what is written there can be written in them.
+    for finding in checks.iter_mut().flat_map(|c| &mut c.findings) {
+        for text in [&mut finding.subject, &mut finding.identity].into_iter().chain(&mut finding.device) {
+            if !text.is_empty() {
+                *text = world.redactor.scrub(text);
+            }
+        }
+    }
+    baseline.conclude(&mut checks, world.devices, world.sources, world.as_of);
     for check in &mut checks {
         settle(check);
     }
@@ -51,6 +59,7 @@ pub(super) fn conclude(
         checks,
         incomplete,
         exposure: None,
+        comparison: None,
     };
     scrub(&mut report, world.redactor);
     report
@@ -85,6 +94,7 @@ pub fn report(inventory: &Inventory, title: &str, checks: Vec<CheckResult>, reda
         checks,
         incomplete: inventory.incomplete.clone(),
         exposure: None,
+        comparison: None,
     };
     report.checks.iter_mut().for_each(settle);
     scrub(&mut report, redactor);
@@ -194,6 +204,7 @@ fn scrub(report: &mut Report, redactor: &Redactor) {
 pub(super) fn each_text(finding: &mut Finding, clean: &mut impl FnMut(&mut String)) {
     clean(&mut finding.message);
     clean(&mut finding.subject);
+    clean(&mut finding.identity);
     clean(&mut finding.primary.text);
     finding.related.iter_mut().chain(&mut finding.causes).for_each(|l| clean(&mut l.text));
     for text in [&mut finding.fix, &mut finding.device, &mut finding.waived].into_iter().flatten() {

@@ -19,18 +19,21 @@ pub fn render(view: &View<'_>) -> String {
         let path = lines.scrub(entry.at.path);
         let _ = write!(out, "{}:{}:{}: ", Untrusted(&path), entry.at.line, entry.at.column);
         let level = entry.level_words().replace(" (", "(");
-        let waived = if finding.waived.is_some() { "waived " } else { "" };
+        let waived = finding.aside().map_or_else(String::new, |(word, _)| format!("{word} "));
         let _ = write!(out, "{waived}{level}[{}] {}", Untrusted(&finding.check), lines.sentence(finding));
-        match (&finding.waived, finding.causes.first()) {
-            (Some(waived), _) => {
-                let _ = write!(out, " (waived: {})", lines.prose(waived));
+        match (finding.aside(), finding.causes.first()) {
+            (Some((word, why)), _) => {
+                let _ = write!(out, " ({word}: {})", lines.prose(why));
             }
             (None, Some(_)) if finding.verdict == Verdict::Unknown => {
                 let _ = write!(out, " (because of {})", lines.named(&finding.causes, 1).join(", "));
             }
             _ => {}
         }
-        out.push('\n');
+        let _ = writeln!(out, " [{}]", finding.fingerprint());
+    }
+    for gone in super::entries::gone(view, &lines) {
+        let _ = writeln!(out, "gone: {gone}");
     }
     let _ = writeln!(out, "{}", last_line(view));
     out

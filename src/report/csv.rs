@@ -5,7 +5,7 @@
 use super::entries::entries;
 use super::{Lines, View};
 
-const HEAD: [&str; 19] = [
+const HEAD: [&str; 20] = [
     "severity",
     "verdict",
     "waived",
@@ -25,6 +25,7 @@ const HEAD: [&str; 19] = [
     "refs",
     "places",
     "fingerprint",
+    "compared",
 ];
 
 /// The report, with a line end at the end.
@@ -66,6 +67,7 @@ pub fn render(view: &View<'_>) -> String {
             check.refs.join(", "),
             finding.count.to_string(),
             entry.key.clone(),
+            finding.standing.map(|s| s.name().to_owned()).unwrap_or_default(),
         ]);
     }
     for check in view.report.checks.iter().filter(|c| c.findings.is_empty()) {

@@ -47,7 +47,7 @@ pub(super) fn at<'a>(lines: &Lines<'a>, span: Span) -> At<'a> {
     At { path: &file.path, line: from.line, column: from.column, end_column: to.column.max(from.column), last_line }
 }
 
-/// All findings: those that are not waived first, then by severity, what is violated before what is overdue before what is unknown, then
+/// All findings: those that count first, then those that were there before, then waived ones; of each by severity, what is violated before what is overdue before what is unknown, then
 /// in the order of the report.
 pub(super) fn entries<'a>(view: &View<'a>, lines: &Lines<'a>) -> Vec<Entry<'a>> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -55,7 +55,7 @@ pub(super) fn entries<'a>(view: &View<'a>, lines: &Lines<'a>) -> Vec<Entry<'a>> 
     for check in &view.report.checks {
         for finding in &check.findings {
             let at = at(lines, finding.primary.span);
-            let fingerprint = finding.fingerprint(at.path);
+            let fingerprint = finding.fingerprint();
             let n = seen.entry(fingerprint.clone()).or_default();
             *n += 1;
             let key = if *n == 1 { fingerprint } else { format!("{fingerprint}-{n}") };
@@ -67,8 +67,23 @@ pub(super) fn entries<'a>(view: &View<'a>, lines: &Lines<'a>) -> Vec<Entry<'a>> 
         Verdict::Overdue => 1,
         _ => 2,
     };
-    list.sort_by_key(|e| (e.finding.waived.is_some(), std::cmp::Reverse(e.finding.severity), rank(e.finding.verdict)));
+    list.sort_by_key(|e| {
+        (e.finding.waived.is_some(), e.finding.is_known(), std::cmp::Reverse(e.finding.severity), rank(e.finding.verdict))
+    });
     list
+}
+
+/// Findings of an earlier time that are not there now: `high[telnet-closed] on edge (0123456789abcdef)`.
+pub(super) fn gone(view: &View<'_>, lines: &Lines<'_>) -> Vec<String> {
+    let list = view.report.comparison.iter().flat_map(|c| &c.gone);
+    list.map(|g| {
+        let on = g.past.device.as_deref().map_or_else(String::new, |d| format!(" on {}", lines.clean(d)));
+        let said = g.past.message.as_deref().map_or_else(String::new, |m| format!(": {}", lines.clean(m)));
+        let because = g.because.map_or_else(String::new, |b| format!(", as {b}"));
+        let level = level_words(g.past.verdict, g.past.severity);
+        format!("{level}[{}]{on}{said} ({}{because})", lines.clean(&g.past.check), lines.clean(&g.past.fingerprint))
+    })
+    .collect()
 }
 
 impl Entry<'_> {
@@ -79,7 +94,7 @@ impl Entry<'_> {
 
     /// Whether it makes the run fail.
     pub fn fails(&self, bar: Severity) -> bool {
-        self.finding.waived.is_none() && self.finding.severity >= bar
+        !self.finding.is_aside() && self.finding.severity >= bar
     }
 }
 
@@ -151,9 +166,12 @@ impl Lines<'_> {
         if let Some(fix) = &finding.fix {
             out.push(("fix here", self.prose(fix)));
         }
-        if let Some(waived) = &finding.waived {
-            out.push(("waived", self.prose(waived)));
+        if let Some((word, why)) = finding.aside() {
+            out.push((word, self.prose(why)));
+        } else if let Some(standing) = finding.standing {
+            out.push(("compared", standing.name().to_owned()));
         }
+        out.push(("fingerprint", finding.fingerprint()));
         out
     }
 }

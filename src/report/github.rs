@@ -22,7 +22,7 @@ pub fn render(view: &View<'_>) -> String {
         let whole = At { path: &i.path, line: 1, column: 1, end_column: 1, last_line: 1 };
         page.command(level, "not read", i.span.map_or(whole, |s| at(&lines, s)), &lines.prose(&i.text));
     }
-    for entry in entries(view, &lines).iter().filter(|e| e.finding.waived.is_none()) {
+    for entry in entries(view, &lines).iter().filter(|e| !e.finding.is_aside()) {
         let finding = entry.finding;
         let level = match (finding.verdict, finding.severity) {
             (Verdict::Unknown | Verdict::Overdue, s) if s > Severity::Low => Level::Warning,

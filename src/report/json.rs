@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::annotate::States;
 use super::{Lines, View};
-use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict, Witness};
+use crate::diag::{CheckResult, Comparison, Finding, Incomplete, Label, Severity, Standing, Verdict, Witness};
 
 /// Name and version of the shape.
 pub const SCHEMA: &str = "fwproof-report/1";
@@ -42,6 +42,33 @@ struct Doc<'a> {
     incomplete: Vec<Unread<'a>>,
     /// Every check that ran, whether or not it holds.
     checks: Vec<Check<'a>>,
+    /// What it was compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Compared<'a>>,
+}
+
+/// What it was compared with, and what is no longer there.
+#[derive(Serialize, JsonSchema)]
+struct Compared<'a> {
+    /// What with, in words.
+    with: &'a [String],
+    /// Findings of then that are not there now.
+    gone: Vec<GoneDoc<'a>>,
+}
+
+/// A finding that is no longer there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Gone")]
+struct GoneDoc<'a> {
+    fingerprint: &'a str,
+    check: &'a str,
+    severity: Severity,
+    verdict: Verdict,
+    device: Option<&'a str>,
+    /// What it said; null: not kept.
+    message: Option<&'a str>,
+    /// Why it may have gone, other than by being mended.
+    because: Option<&'static str>,
 }
 
 /// Counts.
@@ -52,6 +79,12 @@ struct Summary {
     findings: BySeverity,
     unknown: usize,
     waived: usize,
+    /// Findings that were there before and are no worse, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<usize>,
+    /// Findings of an earlier time that are not there now, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<usize>,
     /// Files of which not everything could be read.
     unread: usize,
     checks: ByVerdict,
@@ -148,6 +181,9 @@ struct FindingDoc<'a> {
     count: u32,
     /// The waiver that accepts it: reason, owner and expiry.
     waived: Option<&'a str>,
+    /// `known`, `changed`, `worse` or `new`, where it was compared with an earlier time. The first two do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<&'static str>,
     location: Location<'a>,
     /// The source line, secrets taken out.
     source: String,
@@ -232,10 +268,24 @@ pub fn render(view: &View<'_>) -> String {
             .collect(),
         incomplete: report.incomplete.iter().map(|i| unread(&lines, i)).collect(),
         checks: report.checks.iter().map(|c| check(&lines, c)).collect(),
+        comparison: report.comparison.as_ref().map(compared),
     };
     let mut text = serde_json::to_string_pretty(&doc).unwrap_or_default();
     text.push('\n');
     safe(&view.redactor.scrub(&text))
+}
+
+fn compared(comparison: &Comparison) -> Compared<'_> {
+    let gone = comparison.gone.iter().map(|g| GoneDoc {
+        fingerprint: &g.past.fingerprint,
+        check: &g.past.check,
+        severity: g.past.severity,
+        verdict: g.past.verdict,
+        device: g.past.device.as_deref(),
+        message: g.past.message.as_deref(),
+        because: g.because,
+    });
+    Compared { with: &comparison.with, gone: gone.collect() }
 }
 
 fn summary(view: &View<'_>) -> Summary {
@@ -251,6 +301,8 @@ fn summary(view: &View<'_>) -> Summary {
         findings: BySeverity { critical, high, medium, low, info },
         unknown: tally.unknown,
         waived: tally.waived,
+        known: view.report.comparison.as_ref().map(|_| tally.known),
+        gone: view.report.comparison.as_ref().map(|c| c.gone.len()),
         unread: tally.unread,
         checks: ByVerdict {
             holds: of(Verdict::Holds),
@@ -287,7 +339,8 @@ fn check<'a>(lines: &Lines<'a>, check: &'a CheckResult) -> Check<'a> {
 
 fn finding<'a>(lines: &Lines<'a>, finding: &'a Finding) -> FindingDoc<'a> {
     FindingDoc {
-        fingerprint: finding.fingerprint(&lines.file(finding.primary.span.file).path),
+        fingerprint: finding.fingerprint(),
+        compared: finding.standing.map(Standing::name),
         verdict: finding.verdict,
         severity: finding.severity,
         device: finding.device.as_deref(),
@@ -326,7 +379,7 @@ fn location<'a>(lines: &Lines<'a>, span: crate::source::Span) -> Location<'a> {
 }
 
 /// The same JSON without what a terminal or a build server could take for more than text: such characters are written as escapes.
-pub(super) fn safe(json: &str) -> String {
+pub(crate) fn safe(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut last = '\0';
     for c in json.chars() {

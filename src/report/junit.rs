@@ -164,8 +164,8 @@ fn finding(page: &mut Markup<'_>, view: &View<'_>, lines: &Lines<'_>, entry: &En
     page.raw(">\n      ");
     let level = entry.level_words();
     let place = format!("{}:{}:{}", entry.at.path, entry.at.line, entry.at.column);
-    let (tag, end, message, fate) = match &finding.waived {
-        Some(waived) => ("<skipped", "</skipped>", format!("waived: {waived}"), Fate::Skipped),
+    let (tag, end, message, fate) = match finding.aside() {
+        Some((word, why)) => ("<skipped", "</skipped>", format!("{word}: {why}"), Fate::Skipped),
         None if entry.fails(view.fail_on) => ("<failure", "</failure>", format!("{place}: {level}: {sentence}"), Fate::Failed),
         None => {
             ("<skipped", "</skipped>", format!("below the bar (fail-on {}): {place}: {level}: {sentence}", view.fail_on), Fate::Skipped)

@@ -32,9 +32,10 @@ pub fn render(view: &View<'_>) -> String {
     page.quiet(&mut rest);
     page.notes(&mut rest);
     cap(&mut rest, REST);
-    let (waived, open): (Vec<Entry<'_>>, Vec<Entry<'_>>) = entries(view, &lines).into_iter().partition(|e| e.finding.waived.is_some());
+    let (waived, open): (Vec<Entry<'_>>, Vec<Entry<'_>>) = entries(view, &lines).into_iter().partition(|e| e.finding.is_aside());
     let room = MOST.saturating_sub(rest.chars().count() + 2000);
     page.findings(&mut out, &open, room);
+    page.gone(&mut out);
     page.waived(&mut out, &waived, MOST.saturating_sub(rest.chars().count()));
     out + &rest
 }
@@ -71,6 +72,10 @@ impl Page<'_> {
             parts.push(format!("**{} unknown**", tally.unknown));
         }
         parts.push(format!("{} waived", tally.waived));
+        if report.comparison.is_some() {
+            parts.push(format!("{} known", tally.known));
+            parts.push(format!("{} gone", tally.gone));
+        }
         parts.push(format!("{} unread", tally.unread));
         let files = counted(tally.files, "file", "files");
         let devices = counted(report.devices.len(), "device", "devices");
@@ -160,15 +165,25 @@ impl Page<'_> {
         if waived.is_empty() {
             return;
         }
-        let _ = writeln!(out, "<details><summary>{} waived</summary>\n", counted(waived.len(), "finding is", "findings are"));
+        let accepted = waived.iter().filter(|e| e.finding.waived.is_some()).count();
+        let known = waived.len() - accepted;
+        let mut parts = Vec::new();
+        if accepted > 0 {
+            parts.push(format!("{} waived", counted(accepted, "finding is", "findings are")));
+        }
+        if known > 0 {
+            parts.push(format!("{} known", counted(known, "finding is", "findings are")));
+        }
+        let _ = writeln!(out, "<details><summary>{}</summary>\n", parts.join(", "));
         let mut used = out.chars().count() + 100;
         for (i, entry) in waived.iter().enumerate() {
             let finding = entry.finding;
             let at = code(&self.lines.clean(&format!("{}:{}", entry.at.path, entry.at.line)));
-            let why = finding.waived.as_deref().unwrap_or("");
+            let (word, why) = finding.aside().unwrap_or_default();
+            let word = if word == "waived" { "Waived" } else { "Known" };
             let sentence = escape(&self.lines.sentence(finding));
             let row = format!(
-                "- {} {} {at}: {sentence}. Waived: {}\n",
+                "- {} {} {at}: {sentence}. {word}: {}\n",
                 entry.level_words(),
                 escape(&finding.check),
                 escape(&self.lines.prose(why))
@@ -179,6 +194,22 @@ impl Page<'_> {
                 break;
             }
             out.push_str(&row);
+        }
+        out.push_str("\n</details>\n\n");
+    }
+
+    /// What was there before and is not now.
+    fn gone(&self, out: &mut String) {
+        let list = super::entries::gone(self.view, self.lines);
+        if list.is_empty() {
+            return;
+        }
+        let _ = writeln!(out, "<details><summary>{} gone</summary>\n", counted(list.len(), "finding is", "findings are"));
+        for text in list.iter().take(ROWS) {
+            let _ = writeln!(out, "- {}", escape(text));
+        }
+        if list.len() > ROWS {
+            let _ = writeln!(out, "- and {} more", list.len() - ROWS);
         }
         out.push_str("\n</details>\n\n");
     }
@@ -248,7 +279,7 @@ impl Page<'_> {
 }
 
 /// Text in which nothing is markdown or HTML, nobody is mentioned and nothing becomes a link.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in text.char_indices() {
         let rest = &text[at + c.len_utf8()..];
@@ -270,7 +301,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// For places where HTML is read but no markdown.
-fn html(text: &str) -> String {
+pub(crate) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for (at, c) in text.char_indices() {
         let rest = &text[at + c.len_utf8()..];
@@ -296,7 +327,7 @@ fn reference(out: &mut String, c: char) {
 }
 
 /// Text as code in a line.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let ticks = "`".repeat(longest_run(text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     // A table ends its cells at a bar even in code; none of these stands in one.
@@ -305,8 +336,13 @@ fn code(text: &str) -> String {
 
 /// Text as a block of code, in a fence that is longer than any in it.
 fn fenced(text: &str) -> String {
+    fenced_as("text", text)
+}
+
+/// The same, in a language for colours.
+pub(crate) fn fenced_as(language: &str, text: &str) -> String {
     let fence = "`".repeat((longest_run(text) + 1).max(3));
-    format!("{fence}text\n{text}\n{fence}")
+    format!("{fence}{language}\n{text}\n{fence}")
 }
 
 fn longest_run(text: &str) -> usize {

@@ -12,7 +12,7 @@ use super::entries::{At, Entry, at, entries};
 use super::json::safe;
 use super::markdown::escape;
 use super::{Lines, View, counted};
-use crate::diag::{CheckResult, Finding, Label, Severity, Verdict};
+use crate::diag::{CheckResult, Finding, Label, Severity, Standing, Verdict};
 
 /// GitHub shows so many results of a run, the worst by severity, and takes five times as many.
 const RESULTS: usize = 5000;
@@ -169,6 +169,13 @@ impl Page<'_> {
         });
         if let Some(i) = index.get(finding.check.as_str()) {
             result["ruleIndex"] = json!(i);
+        }
+        if let Some(standing) = finding.standing {
+            result["baselineState"] = json!(match standing {
+                Standing::Same => "unchanged",
+                Standing::Changed | Standing::Worse => "updated",
+                Standing::New => "new",
+            });
         }
         if finding.count > 1 {
             result["occurrenceCount"] = json!(finding.count);

@@ -60,31 +60,6 @@ pub fn text(devices: &[Device], lines: &Lines<'_>) -> String {
     out
 }
 
-/// What a device says of itself besides its packet filter, a sentence each: interfaces, routes, tunnels, administration. Two versions are
-/// compared by these.
-pub fn facts(device: &Device) -> Vec<String> {
-    let mut text = String::new();
-    network(&mut text, device);
-    management_text(&mut text, device);
-    let mut out: Vec<String> = text.lines().map(|l| l.trim().to_owned()).collect();
-    for tunnel in &device.tunnels {
-        let mut text = String::new();
-        tunnel_text(&mut text, tunnel);
-        let title = format!("{} {}", tunnel.kind.name(), Untrusted(tunnel.title()));
-        for (i, line) in text.lines().enumerate() {
-            out.push(if i == 0 { line.trim().to_owned() } else { format!("{title}: {}", line.trim()) });
-        }
-        for offer in &tunnel.crypto {
-            let default = if offer.default { ", by default" } else { "" };
-            out.push(format!("{title}: offers {:?} {:?} {}{default}", offer.layer, offer.usage, Untrusted(&offer.name)));
-        }
-    }
-    for setting in &device.settings {
-        out.push(format!("setting {} is {}", Untrusted(&setting.name), Untrusted(setting.value.trim())));
-    }
-    out
-}
-
 fn network(out: &mut String, device: &Device) {
     for interface in device.interfaces.iter().flatten() {
         let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();

@@ -77,21 +77,29 @@ pub fn last_line(view: &View<'_>) -> String {
     let tally = view.report.tally();
     let conclusion = view.report.conclusion(view.fail_on, view.allow_incomplete);
     let mut parts = vec![counted(tally.files, "file", "files")];
-    parts.extend(Severity::ALL.iter().zip(tally.findings).filter(|(_, n)| *n > 0).map(|(s, n)| format!("{n} {s}")));
+    // Where something is compared, only what is new or worse counts, and the line says so.
+    let new = if view.report.comparison.is_some() { "new " } else { "" };
+    parts.extend(Severity::ALL.iter().zip(tally.findings).filter(|(_, n)| *n > 0).map(|(s, n)| format!("{n} {new}{s}")));
     if parts.len() == 1 {
-        parts.push("no findings".into());
+        parts.push(format!("no {new}findings"));
     }
     if tally.unknown > 0 {
-        parts.push(format!("{} unknown", tally.unknown));
+        parts.push(format!("{} {new}unknown", tally.unknown));
     }
     parts.push(format!("{} waived", tally.waived));
+    let compared = view.report.comparison.is_some();
+    if compared {
+        parts.push(format!("{} known", tally.known));
+        parts.push(format!("{} gone", tally.gone));
+    }
     parts.push(format!("{} unread", tally.unread));
     let word = match conclusion {
         Conclusion::Pass => conclusion.name().green().bold(),
         Conclusion::Fail => conclusion.name().red().bold(),
         Conclusion::Incomplete => conclusion.name().yellow().bold(),
     };
-    format!("fwproof: {}: {word} (fail-on {})", parts.join(", "), view.fail_on)
+    let only = if compared { ", only what is new or worse counts" } else { "" };
+    format!("fwproof: {}: {word} (fail-on {}{only})", parts.join(", "), view.fail_on)
 }
 
 /// One row for the user's own checks and for each ruleset; and one for each zone that checks protect.
@@ -233,7 +241,7 @@ pub(super) fn device_rows(view: &View<'_>) -> Vec<Device> {
                 on.entry(i).or_default();
             }
         }
-        for finding in check.findings.iter().filter(|f| f.waived.is_none()) {
+        for finding in check.findings.iter().filter(|f| !f.is_aside()) {
             let Some(&i) = finding.device.as_deref().and_then(|d| index.get(d)) else { continue };
             let entry = on.entry(i).or_default();
             let unknown = finding.verdict == Verdict::Unknown;

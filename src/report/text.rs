@@ -19,6 +19,8 @@ const SHOWN_OF_CHECK: usize = 25;
 const RELATED: usize = 3;
 /// Rules of a packet's way, causes, or equal places that are named at most.
 const NAMED: usize = 6;
+/// Findings that are gone, of which each is named.
+const ROWS: usize = 20;
 /// Columns of the page.
 const WIDTH: usize = 140;
 
@@ -29,7 +31,7 @@ pub fn render(view: &View<'_>) -> String {
     let renderer = if view.color { Renderer::styled() } else { Renderer::plain() };
     let page = Page { view, lines: &lines, renderer: renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH) };
     let mut checks: Vec<&CheckResult> = view.report.checks.iter().filter(|c| !c.findings.is_empty()).collect();
-    let open = |c: &CheckResult| c.findings.iter().filter(|f| f.waived.is_none()).map(|f| f.verdict).max();
+    let open = |c: &CheckResult| c.findings.iter().filter(|f| !f.is_aside()).map(|f| f.verdict).max();
     // Stable: checks of one severity stay in the order of the baseline.
     checks.sort_by_key(|c| (open(c).is_none(), std::cmp::Reverse(c.severity), open(c) == Some(Verdict::Unknown)));
     let (idle, checks): (Vec<&CheckResult>, Vec<&CheckResult>) = checks.into_iter().partition(|c| !view.all && is_idle(c));
@@ -46,9 +48,25 @@ pub fn render(view: &View<'_>) -> String {
             out.push('\n');
         }
     }
+    gone(&mut out, view, &lines);
     notes::write(&mut out, &view.report.files, &lines, view.all);
     summary::write(&mut out, view);
     view.redactor.scrub(&out)
+}
+
+/// What is no longer there of an earlier time.
+fn gone(out: &mut String, view: &View<'_>, lines: &Lines<'_>) {
+    let list = super::entries::gone(view, lines);
+    let shown = if view.all { list.len() } else { ROWS };
+    for text in list.iter().take(shown) {
+        let _ = writeln!(out, "{}: {text}", "gone".green());
+    }
+    if list.len() > shown {
+        let _ = writeln!(out, "  ... and {} more (--all shows them)", list.len() - shown);
+    }
+    if !list.is_empty() {
+        out.push('\n');
+    }
 }
 
 /// A finding, and those that say the same of other places.
@@ -65,7 +83,7 @@ struct Page<'a> {
 
 /// Whether all that a check has to say is that it had nothing to look at.
 fn is_idle(check: &CheckResult) -> bool {
-    check.considered.is_empty() && check.findings.iter().all(|f| f.waived.is_none() && f.is_about_nothing())
+    check.considered.is_empty() && check.findings.iter().all(|f| !f.is_aside() && f.is_about_nothing())
 }
 
 impl Page<'_> {
@@ -85,7 +103,7 @@ impl Page<'_> {
     }
 
     fn check(&self, out: &mut String, check: &CheckResult) {
-        let waived: Vec<&Finding> = check.findings.iter().filter(|f| f.waived.is_some()).collect();
+        let aside: Vec<&Finding> = check.findings.iter().filter(|f| f.is_aside()).collect();
         let by_device = self.grouped(check);
         let mut budget = if self.view.all { usize::MAX } else { SHOWN_OF_CHECK };
         let mut hidden = (0usize, 0usize);
@@ -114,25 +132,26 @@ impl Page<'_> {
         if !by_device.is_empty() {
             self.advice(out, check);
         }
-        let shown = if self.view.all { waived.len() } else { SHOWN };
-        for finding in waived.iter().take(shown) {
-            let why = finding.waived.as_deref().unwrap_or("");
-            let _ = writeln!(out, "{}[{}]: {}", "waived".cyan(), Untrusted(&check.id), Untrusted(&finding.message));
-            let _ = writeln!(out, "  --> {}\n   = accepted: {}\n", self.lines.locate(finding.primary.span), Untrusted(why));
+        let shown = if self.view.all { aside.len() } else { SHOWN };
+        for finding in aside.iter().take(shown) {
+            let (word, why) = finding.aside().unwrap_or_default();
+            let _ = writeln!(out, "{}[{}]: {}", word.cyan(), Untrusted(&check.id), Untrusted(&finding.message));
+            let what = if word == "waived" { "accepted" } else { "known" };
+            let _ = writeln!(out, "  --> {}\n   = {what}: {}\n", self.lines.locate(finding.primary.span), Untrusted(why));
         }
-        if waived.len() > shown {
+        if aside.len() > shown {
             let _ = writeln!(
                 out,
                 "  ... and {} (--all shows them)\n",
-                counted(waived.len() - shown, "more waived finding", "more waived findings")
+                counted(aside.len() - shown, "more that does not count", "more that do not count")
             );
         }
     }
 
-    /// Findings that are not waived, by device, those that say the same as one. What more than [`SHOWN`] devices have in common is shown
+    /// Findings that count, by device, those that say the same as one. What more than [`SHOWN`] devices have in common is shown
     /// on the first of them.
     fn grouped<'f>(&self, check: &'f CheckResult) -> BTreeMap<Key<'f>, Vec<Same<'f>>> {
-        let open = || check.findings.iter().filter(|f| f.waived.is_none());
+        let open = || check.findings.iter().filter(|f| !f.is_aside());
         let mut devices: BTreeMap<Sense<'_>, BTreeSet<&str>> = BTreeMap::new();
         for finding in open() {
             devices.entry(sense(finding)).or_default().extend(finding.device.as_deref());

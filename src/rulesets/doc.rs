@@ -41,8 +41,11 @@ pub(super) struct BaselineDoc {
     /// Process controls that no configuration can show.
     #[serde(default)]
     pub attestations: Vec<AttestationDoc>,
-    /// File of accepted findings, beside or below this one.
-    pub waivers: Option<String>,
+    /// Accepted findings: a file beside or below this one, or what is to hold for them.
+    pub waivers: Option<WaiversAtDoc>,
+    /// What a change may do (`fwproof diff -b`): whatever is beyond must stay as it is.
+    #[serde(default, rename = "allow-change")]
+    pub allow_change: Vec<AllowChangeDoc>,
 }
 
 /// A file of checks that baselines use.
@@ -178,7 +181,7 @@ pub(super) enum EachDoc {
     KillSwitch,
 }
 
-/// A change to a check of a ruleset: one of the two.
+/// A change to a check of a ruleset.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdjustDoc {
@@ -186,6 +189,8 @@ pub(super) struct AdjustDoc {
     pub severity: Option<Severity>,
     /// Switches it off, and says why.
     pub off: Option<String>,
+    /// `false`: nobody may accept a finding of it.
+    pub waivable: Option<bool>,
 }
 
 /// What every check has beside the body of its kind.
@@ -212,6 +217,8 @@ pub(super) struct CheckDoc {
     pub on: OneOrMany<String>,
     /// A check about remote workers that applies only if the baseline asks for this under `estate: workers: each:`.
     pub each: Option<EachDoc>,
+    /// `false`: nobody may accept a finding of it.
+    pub waivable: Option<bool>,
 }
 
 /// A process control.
@@ -237,6 +244,81 @@ pub(super) struct AttestationDoc {
     pub refs: OneOrMany<String>,
 }
 
+/// What holds for accepted findings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaiversFullDoc {
+    /// File of accepted findings, beside or below this one.
+    pub file: Option<String>,
+    /// How far ahead an end may lie, from the day of the run: `90 days`. A waiver that ends later accepts nothing.
+    pub at_most: Option<String>,
+    /// Comments in configurations (`# fwproof: waive CHECK until 2026-12-31: reason`) count. Whoever changes a configuration writes them.
+    #[serde(default)]
+    pub in_configurations: bool,
+}
+
+/// The path of a file, or a mapping.
+#[allow(dead_code)] // stands for a value in a schema only
+pub(super) struct WaiversAtDoc(WaiversFullDoc);
+
+impl<'de> Deserialize<'de> for WaiversAtDoc {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        WaiversFullDoc::deserialize(deserializer).map(WaiversAtDoc)
+    }
+}
+
+impl JsonSchema for WaiversAtDoc {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WaiversAtDoc".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let full = generator.subschema_for::<WaiversFullDoc>();
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, full] })
+    }
+}
+
+/// A file of known findings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // its fields are read one by one
+pub(super) struct KnownsDoc {
+    /// Version of this language: 1.
+    pub fwproof: u32,
+    /// The findings.
+    pub known: Vec<KnownDoc>,
+}
+
+/// A known finding.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownDoc {
+    /// Id of the check.
+    pub check: String,
+    /// The finding, as every report names it.
+    pub fingerprint: String,
+    /// The device that it is about.
+    pub device: Option<String>,
+    /// How bad it is: a finding that is worse counts again.
+    pub severity: Severity,
+    /// Whether it is proved.
+    pub verdict: KnownVerdictDoc,
+    /// How many places it stands for; 1 if not said.
+    pub count: Option<u32>,
+}
+
+/// The verdict of a finding.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KnownVerdictDoc {
+    /// Not so.
+    Violated,
+    /// Not known.
+    Unknown,
+    /// A review is overdue.
+    Overdue,
+}
+
 /// A file of accepted findings.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +336,8 @@ pub(super) struct WaiversDoc {
 pub(super) struct WaiverDoc {
     /// Id of the check.
     pub check: String,
+    /// The one finding, as every report names it. Other than `device` and `subject` it accepts nothing else of the check.
+    pub fingerprint: Option<String>,
     /// Device, or a pattern with `*`.
     pub device: Option<String>,
     /// Subject of the finding, as the JSON report gives it, or a pattern with `*`.
@@ -266,6 +350,93 @@ pub(super) struct WaiverDoc {
     pub ticket: Option<String>,
     /// The last day on which it is accepted: `2026-12-31`.
     pub expires: String,
+}
+
+/// A file of changes that are meant.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // its fields are read one by one
+pub(super) struct IntentsDoc {
+    /// Version of this language: 1.
+    pub fwproof: u32,
+    /// What a change may do: whatever is beyond must stay as it is.
+    #[serde(rename = "allow-change")]
+    pub allow_change: Vec<AllowChangeDoc>,
+}
+
+/// A change that is meant: packets that may be treated otherwise, or what else may be another.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // the reason is for people
+pub(super) struct AllowChangeDoc {
+    /// Sources: zones, addresses, prefixes, `firewall` (the device itself), `any`. Without it: anywhere.
+    #[serde(default)]
+    pub from: OneOrMany<String>,
+    /// Destinations, likewise, as packets arrive: before a translation.
+    #[serde(default)]
+    pub to: OneOrMany<String>,
+    /// Services: names, or `tcp/443`. Without it: any.
+    #[serde(default)]
+    pub service: OneOrMany<String>,
+    /// Device, or a pattern with `*`. Without it: any.
+    pub device: Option<String>,
+    /// Ways through the device. Without it: all.
+    #[serde(default)]
+    pub hook: OneOrMany<HookDoc>,
+    /// What may become of these packets.
+    #[serde(default)]
+    pub direction: OneOrMany<DirectionDoc>,
+    /// What else may be another than before.
+    #[serde(default)]
+    pub about: OneOrMany<AboutDoc>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A way through a device.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HookDoc {
+    /// To the device itself.
+    Input,
+    /// Through it.
+    Forward,
+    /// From it.
+    Output,
+}
+
+/// What may become of packets.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DirectionDoc {
+    /// They may be let through that were not.
+    Allow,
+    /// They may be refused that were not.
+    Deny,
+    /// They may be translated otherwise.
+    Translate,
+}
+
+/// What may be another beside packets.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AboutDoc {
+    /// Tunnels: ends, peers, networks, keys.
+    Tunnels,
+    /// Cryptography that tunnels offer.
+    Crypto,
+    /// How devices are administered.
+    Management,
+    /// What is logged, and where to.
+    Logging,
+    /// Rules that translate addresses.
+    Nat,
+    /// Interfaces, addresses, routes.
+    Network,
+    /// Settings of the kernel.
+    Settings,
+    /// Devices that come or go.
+    Devices,
 }
 
 /// A value that is judged later, by itself.

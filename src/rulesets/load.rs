@@ -1,6 +1,10 @@
 //! Reading a baseline with everything that it names. All errors are found in one go.
 
 mod entries;
+mod intents;
+mod waivers;
+
+pub use intents::load_intents;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,13 +12,13 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 
-use super::doc::{AttestationDoc, BaselineDoc, EachDoc, EstateDoc, SiteDoc, WaiverDoc, WaiversDoc, WorkersDoc};
+use super::doc::{AttestationDoc, BaselineDoc, EachDoc, EstateDoc, SiteDoc, WorkersDoc};
 use super::files::{self, Folder};
 use super::yaml::Document;
-use super::{Baseline, BaselineError, Entry, VERSION, Waiver, places, roster};
+use super::{Baseline, BaselineError, Entry, VERSION, places, roster};
 use crate::checks::attest::{self, Attest, Attestation};
 use crate::checks::body::{self, quote, suggestion};
-use crate::checks::dates::{self, Duration};
+use crate::checks::dates::Duration;
 use crate::checks::services::built_in_services;
 use crate::checks::{BodyError, Names, Site, Spec, Workers};
 use crate::diag::Severity;
@@ -58,7 +62,7 @@ struct Attested {
     used: bool,
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     sources: &'a mut Sources,
     limits: &'a Limits,
     folder: Option<Folder>,
@@ -75,7 +79,7 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(sources: &'a mut Sources, limits: &'a Limits, folder: Option<Folder>) -> Loader<'a> {
+    pub(super) fn new(sources: &'a mut Sources, limits: &'a Limits, folder: Option<Folder>) -> Loader<'a> {
         Loader {
             sources,
             limits,
@@ -90,7 +94,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn error(&mut self, span: Span, message: impl Into<String>) {
+    pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
         if self.errors.len() < MOST {
             let file = self.sources.get(span.file);
             let place = Some((file.place(span.start), span));
@@ -107,7 +111,12 @@ impl<'a> Loader<'a> {
     }
 
     /// A piece of YAML as a type, if nothing is wrong with it.
-    fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(&mut self, document: &Document, at: &str, value: &Value) -> Option<T> {
+    pub(super) fn piece<T: DeserializeOwned + schemars::JsonSchema + 'static>(
+        &mut self,
+        document: &Document,
+        at: &str,
+        value: &Value,
+    ) -> Option<T> {
         let problems = body::problems(value, &body::schema_value::<T>());
         if problems.is_empty() {
             match serde_yaml::from_value(value.clone()) {
@@ -143,7 +152,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The items of a list of the document; an error unless it is one (or is not there at all).
-    fn items(&mut self, document: &Document, key: &str) -> Vec<Value> {
+    pub(super) fn items(&mut self, document: &Document, key: &str) -> Vec<Value> {
         match document.value.get(key) {
             None => Vec::new(),
             Some(Value::Sequence(list)) => list.clone(),
@@ -154,7 +163,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn read_document(&mut self, id: FileId) -> Option<Document> {
+    pub(super) fn read_document(&mut self, id: FileId) -> Option<Document> {
         self.out.files.push(id);
         let file = self.sources.get(id);
         let whole = Span::new(id, 0, 0);
@@ -172,7 +181,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether the document is a mapping of the right version; says everything about its outermost keys.
-    fn top<T: schemars::JsonSchema + 'static>(&mut self, document: &Document) -> bool {
+    pub(super) fn top<T: schemars::JsonSchema + 'static>(&mut self, document: &Document) -> bool {
         let problems = body::problems_on_top(&document.value, &body::schema_value::<T>());
         let mapping = document.value.is_mapping();
         self.errors_at(document, "", problems);
@@ -211,12 +220,7 @@ impl<'a> Loader<'a> {
         {
             self.sections(&document);
         }
-        if self.errors.is_empty() {
-            return Ok(self.out);
-        }
-        self.errors.sort_by_key(|e| e.place.map(|(_, span)| span));
-        self.errors.dedup();
-        Err(self.errors)
+        self.finish()
     }
 
     fn sections(&mut self, document: &Document) {
@@ -256,6 +260,7 @@ impl<'a> Loader<'a> {
             self.out.checks.insert(own, entry);
         }
         self.waivers(document);
+        self.intents(document);
     }
 
     fn zones(&mut self, document: &Document) {
@@ -394,44 +399,6 @@ impl<'a> Loader<'a> {
                 }
             }
             self.attested.insert(doc.id.clone(), Attested { doc, attestation, span, used: false });
-        }
-    }
-
-    fn waivers(&mut self, document: &Document) {
-        let name = match document.value.get("waivers") {
-            None => return,
-            Some(Value::String(name)) => name.clone(),
-            Some(_) => return self.error(document.span("waivers"), "waivers must be the path of a file"),
-        };
-        let Some(id) = self.open(&name, document.span("waivers"), self.limits.baseline_bytes) else { return };
-        let Some(document) = self.read_document(id) else { return };
-        if !self.top::<WaiversDoc>(&document) {
-            return;
-        }
-        for (i, value) in self.items(&document, "waivers").iter().enumerate() {
-            let at = format!("waivers[{i}]");
-            let Some(doc) = self.piece::<WaiverDoc>(&document, &at, value) else { continue };
-            for (key, text) in [("reason", &doc.reason), ("owner", &doc.owner)] {
-                if text.trim().is_empty() {
-                    self.error(document.span(&format!("{at}.{key}")), format!("{key} is empty"));
-                }
-            }
-            let Some(expires) = dates::date(&doc.expires) else {
-                let message = format!("{} is no date: write it as 2026-12-31", quote(&doc.expires));
-                self.error(document.span(&format!("{at}.expires")), message);
-                continue;
-            };
-            let span = document.span(&format!("{at}.check"));
-            self.out.waivers.0.push(Waiver {
-                check: doc.check,
-                device: doc.device,
-                subject: doc.subject,
-                reason: doc.reason,
-                owner: doc.owner,
-                ticket: doc.ticket,
-                expires,
-                span,
-            });
         }
     }
 }

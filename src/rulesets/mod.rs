@@ -1,19 +1,26 @@
 //! The baseline language: reading a baseline with the rulesets, roster and waivers that it names.
 
+mod comments;
 mod doc;
 mod files;
+mod intent;
+mod known;
 mod load;
 mod places;
 mod roster;
 mod schema;
 mod shipped;
 mod waivers;
+mod waiving;
 pub(crate) mod yaml;
 
-pub use load::{load, load_text};
+pub use intent::Intent;
+pub use known::{is_fingerprint, known_text, load_known};
+pub use load::{load, load_intents, load_text};
 pub use schema::json_schema;
 pub use shipped::{SHIPPED, Shipped};
 pub use waivers::{Waiver, Waivers, apply_waivers};
+pub use waiving::{NewWaiver, add_waiver};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -72,6 +79,8 @@ pub struct Baseline {
     pub switched_off: Vec<SwitchedOff>,
     /// Accepted findings.
     pub waivers: Waivers,
+    /// Changes that are meant.
+    pub intents: Vec<Intent>,
     /// The files that were read for it, itself first. Shipped rulesets are among them.
     pub files: Vec<FileId>,
 }
@@ -141,9 +150,11 @@ impl Baseline {
     /// What is to be done with the results of its checks: waivers are applied ([`apply_waivers`]), and what concerns the baseline itself
     /// (waivers that expired or accept nothing, checks that are switched off, zones on devices that were not read) is added as results of its
     /// own.
-    pub fn conclude(&self, results: &mut Vec<CheckResult>, devices: &[Device], as_of: Date) {
+    pub fn conclude(&self, results: &mut Vec<CheckResult>, devices: &[Device], sources: &Sources, as_of: Date) {
         results.extend(self.unread_devices(devices));
-        apply_waivers(results, &self.waivers, as_of);
+        let mut waivers = self.waivers.clone();
+        comments::look(&mut waivers, results, &self.files, devices, sources);
+        apply_waivers(results, &waivers, as_of);
         if self.switched_off.is_empty() {
             return;
         }

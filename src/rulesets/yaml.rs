@@ -17,6 +17,22 @@ const ALIASES: usize = 1024;
 /// Bytes of a key: paths of errors hold keys, and there may be many.
 const KEY: usize = 200;
 
+/// A text as YAML writes it in double quotes, whatever is in it, on one line.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ if c.is_alphanumeric() => out.push(c),
+            _ if (c as u32) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            _ => out.push_str(&format!("\\U{:08x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// A problem at a place of a YAML file.
 pub(crate) struct Problem {
     pub span: Span,
@@ -282,6 +298,15 @@ mod tests {
         assert_eq!(at("a[0].c.d[1][1]"), (3, 19, "y".into()));
         assert_eq!(at("a[1].nothing"), (4, 5, "z".into()));
         assert_eq!(at("a"), (1, 1, "a".into()));
+    }
+
+    #[test]
+    fn a_quoted_text_is_read_as_it_was() {
+        for text in ["", "plain", "a: \"b\" # c", "tab\t nl\n \u{202e} \u{7f} \u{85} \u{1f600} é \u{feff}", "back\\slash"] {
+            let value: String = serde_yaml::from_str(&quoted(text)).unwrap();
+            assert_eq!(value, text);
+            assert!(!quoted(text).contains('\n'));
+        }
     }
 
     #[test]

@@ -278,7 +278,11 @@ impl<'w> Search<'_, 'w, '_> {
         }
         self.visits += 1;
         if trail.0.len() >= HOPS || self.visits > VISITS {
-            let text = if self.visits > VISITS { format!("more than {VISITS} arrivals at devices") } else { format!("a path of more than {HOPS} devices") };
+            let text = if self.visits > VISITS {
+                format!("more than {VISITS} arrivals at devices")
+            } else {
+                format!("a path of more than {HOPS} devices")
+            };
             self.out.limits.push(format!("{text}: what lies beyond {} was not looked at", device.name));
             return;
         }
@@ -378,7 +382,10 @@ impl<'w> Search<'_, 'w, '_> {
         let Some(arrives) = arrives.and(&leaves) else { return };
         let last = to.is_subset(self.zone());
         let Some(to_all) = Cube::of(Dim::field(Field::Dst), to.clone(), family) else { return };
-        let goal: Vec<Cube> = Cube::of(Dim::field(Field::Dst), self.zone().clone(), family).iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
+        let goal: Vec<Cube> = Cube::of(Dim::field(Field::Dst), self.zone().clone(), family)
+            .iter()
+            .flat_map(|z| self.service.iter().filter_map(|s| z.and(s)))
+            .collect();
         let deciding = if last { cross(&[to_all.clone()], self.service) } else { vec![to_all.clone()] };
         let stopping = cross(&[to_all], &goal);
         let mut next: Vec<Flow> = Vec::new();
@@ -486,7 +493,12 @@ impl<'w> Search<'_, 'w, '_> {
                     Whither::Device(other, iif) => {
                         let there = self.topology.device(*other).and_then(|d| self.world.analysis(&d.name));
                         if let Some(field) = there.and_then(|t| changed_unseen(device, t)) {
-                            let why = format!("{} changes the {} of packets, and {} asks for it", device.name, field.name(), self.topology.name(*other));
+                            let why = format!(
+                                "{} changes the {} of packets, and {} asks for it",
+                                device.name,
+                                field.name(),
+                                self.topology.name(*other)
+                            );
                             self.unclear(&noted, why, &mine);
                             continue;
                         }
@@ -515,7 +527,12 @@ impl<'w> Search<'_, 'w, '_> {
     fn at_the_last(&self, flow: Flow) -> Option<Flow> {
         let back = flow.back.clone()?;
         let piece = self.piece(&back, &flow.now)?;
-        Some(Flow { now: back.passing.before(&piece, self.family)?.without_conditions(), crossed: true, back: back.before.clone(), certain: flow.certain })
+        Some(Flow {
+            now: back.passing.before(&piece, self.family)?.without_conditions(),
+            crossed: true,
+            back: back.before.clone(),
+            certain: flow.certain,
+        })
     }
 
     /// The part of what a device accepted that has become some packets after it.
@@ -563,7 +580,11 @@ impl<'w> Search<'_, 'w, '_> {
 
     fn arrived(&mut self, flows: &[Flow], trail: &Trail, end: &End) {
         for flow in flows {
-            let zone = if self.target.internet && *end == End::Network { Some(flow.now.clone()) } else { flow.now.with(Dim::field(Field::Dst), self.zone(), self.family) };
+            let zone = if self.target.internet && *end == End::Network {
+                Some(flow.now.clone())
+            } else {
+                flow.now.with(Dim::field(Field::Dst), self.zone(), self.family)
+            };
             let ends: Vec<Cube> = zone.iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
             for piece in ends {
                 let Some((_, passed)) = self.origin(flow, &piece) else { continue };

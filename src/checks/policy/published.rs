@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Case;
 use crate::checks::flow::unexported;
+use crate::checks::identity::line_identity;
 use crate::checks::place::{cross, doubt, label, likely_hits, line_subject, opening, without, witness};
 use crate::diag::{Finding, Label, Verdict};
 use crate::eval::flow::{Hit, Query, Want, hits, passing};
@@ -260,6 +261,7 @@ impl Case<'_, '_> {
         let at = format!("{} publishes the port", self.analysis.line_words(line));
         let mut finding = Finding::new(message, label(self.analysis, line, self.spec.span, at)).on(&self.device.name);
         finding.subject = format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line));
+        finding.identity = format!("published {} {}", family.name(), line_identity(self.world, self.analysis, line));
         finding.witness = Some(witness(self.analysis, hit, Way::Forward, family));
         let passes = format!("{} lets it through to the container", self.analysis.line_words(hit.line));
         finding.related.extend(self.analysis.span(hit.line).map(|s| Label::new(s, passes)));
@@ -314,7 +316,8 @@ impl Case<'_, '_> {
         let cause = Label::new(label.span, "the device's own addresses are not known: export `ip addr` too");
         let text = format!("whether a port that is published is one of {} itself is not known ({})", self.device.name, family.name());
         let finding = Finding::unknown(text, label, vec![cause]).on(&self.device.name);
-        finding.about(format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line)))
+        let identity = format!("published {} {}", family.name(), line_identity(self.world, self.analysis, line));
+        finding.about(format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line))).told_by(identity)
     }
 
     fn perhaps(&self, line: Line, turns: &[u32], host: &Analysis<'_>, family: Family) -> Finding {
@@ -328,7 +331,8 @@ impl Case<'_, '_> {
         let at = format!("{} publishes the port", self.analysis.line_words(line));
         let mut finding = Finding::unknown(text, label(self.analysis, line, self.spec.span, at), causes.collect()).on(&self.device.name);
         finding.verdict = Verdict::Unknown;
-        finding.about(format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line)))
+        let identity = format!("published {} {}", family.name(), line_identity(self.world, self.analysis, line));
+        finding.about(format!("published {} {}", family.name(), line_subject(self.world, self.analysis, line))).told_by(identity)
     }
 }
 

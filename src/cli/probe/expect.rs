@@ -19,7 +19,7 @@ use crate::probe::plan::{Plan, PlanTarget};
 use crate::probe::ports::Ports;
 use crate::probe::{Protocol, Scan, State, output as shape, source};
 use crate::report::{self, Untrusted, View};
-use crate::rulesets::{Baseline, Waivers, apply_waivers};
+use crate::rulesets::{Baseline, Waiver, Waivers, apply_waivers};
 use crate::source::{FileId, Redactor, Span};
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Outcome {
@@ -74,8 +74,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Outcome {
     }
     let scan = send(args, &asked.plan, &asked.settings)?;
     let (mut checks, compared) = drift::compare(&world, &zone, &scan, &all, place);
-    let waivers = loaded.waivers.0.iter().filter(|w| [drift::DRIFT, drift::PASSES, drift::CLOSED].contains(&w.check.as_str()));
-    apply_waivers(&mut checks, &Waivers(waivers.cloned().collect()), as_of);
+    let of_drift = |w: &&Waiver| [drift::DRIFT, drift::PASSES, drift::CLOSED].contains(&w.check.as_str());
+    let list = loaded.waivers.list.iter().filter(of_drift).cloned().collect();
+    apply_waivers(&mut checks, &Waivers { list, ..loaded.waivers.clone() }, as_of);
     let report = pipeline::report(&inventory, &loaded.title, checks, &redactor, as_of);
 
     let colors = out.color;

@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut Page<'_>) {
     let mut remarks: BTreeMap<(FileId, u32), Vec<(&'static str, String)>> = BTreeMap::new();
     for entry in page.found {
         let key = (entry.finding.primary.span.file, entry.at.line);
-        let waived = if entry.finding.waived.is_some() { "waived, " } else { "" };
+        let waived = entry.finding.aside().map_or_else(String::new, |(word, _)| format!("{word}, "));
         let text = format!("{waived}{}: {}", entry.level_words(), page.lines.sentence(entry.finding));
         remarks.entry(key).or_default().push(("finding: ", text));
     }

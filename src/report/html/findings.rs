@@ -15,7 +15,7 @@ const NAMED: usize = 20;
 pub(super) fn write(page: &mut Page<'_>) {
     page.out.raw("<section id=\"findings\" aria-labelledby=\"h-findings\">\n<h2 id=\"h-findings\">Findings</h2>\n");
     let found = page.found;
-    let open: Vec<&Entry<'_>> = found.iter().filter(|e| e.finding.waived.is_none()).collect();
+    let open: Vec<&Entry<'_>> = found.iter().filter(|e| !e.finding.is_aside()).collect();
     let waived: Vec<&Entry<'_>> = found.iter().filter(|e| e.finding.waived.is_some()).collect();
     if open.is_empty() {
         page.out.raw("<p>There is none.</p>\n");
@@ -34,6 +34,21 @@ pub(super) fn write(page: &mut Page<'_>) {
     if open.len() > MOST {
         let more = counted(open.len() - MOST, "more finding is", "more findings are");
         page.out.raw("<p>").text(&more).raw(" not shown on this page, none of them worse; the format json has them all.</p>\n");
+    }
+    let known: Vec<&Entry<'_>> = found.iter().filter(|e| e.finding.waived.is_none() && e.finding.is_known()).collect();
+    if !known.is_empty() {
+        page.out.raw("<h3 id=\"known\">Known</h3>\n<p>These do not hold either, and were there before.</p>\n");
+        for entry in known.iter().take(MOST) {
+            finding(page, entry);
+        }
+    }
+    let gone = crate::report::entries::gone(page.view, page.lines);
+    if !gone.is_empty() {
+        page.out.raw("<h3 id=\"gone\">Gone</h3>\n<p>These were there before and are not there now.</p>\n<ul>\n");
+        for text in gone.iter().take(MOST) {
+            page.out.raw("<li>").text(text).raw("</li>\n");
+        }
+        page.out.raw("</ul>\n");
     }
     if !waived.is_empty() {
         page.out.raw("<h3 id=\"waived\">Waived</h3>\n<p>These do not hold either, and were accepted.</p>\n");
@@ -139,9 +154,14 @@ fn details(page: &mut Page<'_>, finding: &Finding) {
             page.out.prose(text).raw("</dd>\n");
         }
     }
-    if open {
-        page.out.raw("</dl>\n");
+    if let (Some((word @ "known", why)), _) | (None, Some((word, why))) =
+        (finding.aside(), finding.standing.map(|s| ("compared", s.name())))
+    {
+        row(page, word);
+        page.out.text(why).raw("</dd>\n");
     }
+    row(page, "fingerprint");
+    page.out.raw("<code>").text(&finding.fingerprint()).raw("</code></dd>\n</dl>\n");
 }
 
 fn labels(page: &mut Page<'_>, list: &[Label]) {

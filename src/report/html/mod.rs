@@ -64,7 +64,7 @@ impl Page<'_> {
         let tally = report.tally();
         let conclusion = report.conclusion(self.view.fail_on, self.view.allow_incomplete);
         let says = match conclusion {
-            Conclusion::Pass => "Everything that is asked holds, is waived, or is below the bar.",
+            Conclusion::Pass => "Everything that is asked holds, is waived or known, or is below the bar.",
             Conclusion::Fail => "Something that is asked does not hold, or is not known.",
             Conclusion::Incomplete => "Not everything could be read or judged, so nothing is certain.",
         };
@@ -85,6 +85,10 @@ impl Page<'_> {
         }
         figure(tally.unknown, "unknown");
         figure(tally.waived, "waived");
+        if report.comparison.is_some() {
+            figure(tally.known, "known");
+            figure(tally.gone, "gone");
+        }
         figure(tally.unread, "not read");
         figure(tally.files, if tally.files == 1 { "file" } else { "files" });
         figure(report.devices.len(), if report.devices.len() == 1 { "device" } else { "devices" });

@@ -92,6 +92,9 @@ impl Loader<'_> {
             }
         }
         self.claim(&common.id, span);
+        if common.waivable == Some(false) {
+            self.out.waivers.refused.insert(common.id.clone());
+        }
         let mut check = check?;
         if common.each.is_some_and(|each| !self.each.contains(&each)) {
             return None;
@@ -226,6 +229,15 @@ impl Loader<'_> {
                 }
                 continue;
             };
+            match doc.waivable {
+                Some(true) => {
+                    self.out.waivers.refused.remove(&id);
+                }
+                Some(false) => {
+                    self.out.waivers.refused.insert(id.clone());
+                }
+                None => {}
+            }
             match (doc.severity, doc.off) {
                 (Some(severity), None) => self.out.checks[index].spec.severity = severity,
                 (None, Some(reason)) if !reason.trim().is_empty() => {
@@ -234,6 +246,7 @@ impl Loader<'_> {
                 }
                 (None, Some(_)) => self.error(span, "say why it is off"),
                 (Some(_), Some(_)) => self.error(span, "either another severity or off, not both"),
+                (None, None) if doc.waivable.is_some() => {}
                 (None, None) => self.error(span, "write `severity: …`, or `off: \"the reason\"`"),
             }
         }
