@@ -389,6 +389,7 @@ fn every_worker_has_a_firewall_and_a_vpn_and_neither_is_old() {
         said,
         [
             "alice carol dave",
+            "alice-laptop unknown 2: whether alice-laptop has a host firewall for IPv6 is not known: no IPv6 rules for input were read",
             "carol-laptop violated 3: carol-laptop has no host firewall",
             "dave-laptop violated 4: nothing was read of dave-laptop, the device of dave"
         ]
