@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use fwproof::checks::path::{Paths, from_zone, paths, replay};
 use fwproof::checks::World;
+use fwproof::checks::path::{Paths, from_zone, paths, replay};
 use fwproof::eval::Way;
 use fwproof::eval::walk::walk;
 use fwproof::net::{Family, parse_cidr};
@@ -68,19 +68,20 @@ fn nat() -> impl Strategy<Value = String> {
 }
 
 fn node() -> impl Strategy<Value = Node> {
-    let routes = prop::collection::vec((prop::sample::select(vec!["10.9.0.9/32", "10.9.0.0/25", "192.0.2.1/32", "0.0.0.0/0"]), 0u8..3), 0..2);
+    let routes =
+        prop::collection::vec((prop::sample::select(vec!["10.9.0.9/32", "10.9.0.0/25", "192.0.2.1/32", "0.0.0.0/0"]), 0u8..3), 0..2);
     let policy = prop::sample::select(vec!["accept", "drop"]);
-    (prop::collection::vec(rule(), 0..5), policy, prop::collection::vec(nat(), 0..2), routes).prop_map(|(rules, policy, nat, routes)| Node {
-        rules,
-        policy,
-        nat,
-        routes,
-    })
+    (prop::collection::vec(rule(), 0..5), policy, prop::collection::vec(nat(), 0..2), routes)
+        .prop_map(|(rules, policy, nat, routes)| Node { rules, policy, nat, routes })
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let tunnel = prop::option::of(prop::sample::select(vec!["10.0.0.0/24, 10.1.0.1/32", "10.0.0.5/32", "0.0.0.0/0"]));
-    (prop::collection::vec(node(), 2..5), tunnel, prop::option::of(node())).prop_map(|(nodes, tunnel, server)| Case { nodes, tunnel, server })
+    (prop::collection::vec(node(), 2..5), tunnel, prop::option::of(node())).prop_map(|(nodes, tunnel, server)| Case {
+        nodes,
+        tunnel,
+        server,
+    })
 }
 
 /// A device as the test itself knows it.
@@ -173,7 +174,8 @@ impl Case {
             let at = root.join(&known.name);
             std::fs::create_dir_all(&at).expect("a folder");
             let hook = if known.name == "server" { "input" } else { "forward" };
-            let mut nft = format!("table inet filter {{\n\tchain {hook} {{\n\t\ttype filter hook {hook} priority filter; policy {};\n", node.policy);
+            let mut nft =
+                format!("table inet filter {{\n\tchain {hook} {{\n\t\ttype filter hook {hook} priority filter; policy {};\n", node.policy);
             for rule in node.rules.iter().filter(|r| hook == "forward" || !r.contains("oifname")) {
                 let _ = writeln!(nft, "\t\t{rule}");
             }
@@ -193,7 +195,8 @@ impl Case {
             let mut addr = String::new();
             for (i, (name, address, length)) in known.addresses.iter().enumerate() {
                 let address = fwproof::net::to_ip(Family::V4, *address);
-                let _ = writeln!(addr, "{}: {name}: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000", i + 2);
+                let _ =
+                    writeln!(addr, "{}: {name}: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default qlen 1000", i + 2);
                 let _ = writeln!(addr, "    inet {address}/{length} scope global {name}\n       valid_lft forever preferred_lft forever");
             }
             std::fs::write(at.join("ip-addr.txt"), addr).expect("written");
@@ -216,7 +219,9 @@ impl Case {
                 ("QFZsjg8UrZF/jBliKIRHX7bzuRM97Aj6eFqkvBf3Nmc=", "GBoqElAzVHiQJ44oUHGohB0SmEY26j54A2vBsfREsmg="),
             ];
             for (i, (private, public), allowed) in [(last - 1, keys[0], "0.0.0.0/0"), (last, keys[1], sources)] {
-                let text = format!("[Interface]\nPrivateKey = {private}\nListenPort = 51820\n\n[Peer]\nPublicKey = {public}\nAllowedIPs = {allowed}\n");
+                let text = format!(
+                    "[Interface]\nPrivateKey = {private}\nListenPort = 51820\n\n[Peer]\nPublicKey = {public}\nAllowedIPs = {allowed}\n"
+                );
                 std::fs::write(root.join(format!("d{i}/wg0.conf")), text).expect("written");
             }
         }
@@ -226,7 +231,15 @@ impl Case {
 }
 
 /// The packet from device to device, each asked by itself; `None`: nobody knows.
-fn delivered(case: &Case, world: &World<'_>, known: &[Known], at: usize, iif: &str, packet: &Packet, trail: &mut Vec<usize>) -> Option<bool> {
+fn delivered(
+    case: &Case,
+    world: &World<'_>,
+    known: &[Known],
+    at: usize,
+    iif: &str,
+    packet: &Packet,
+    trail: &mut Vec<usize>,
+) -> Option<bool> {
     if trail.contains(&at) {
         return Some(false);
     }
@@ -307,7 +320,8 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let baseline = root.path().join("baseline.yaml");
     let options = Options { beside: vec![baseline.clone()], ..Options::default() };
     let mut inventory = pipeline::read(&[PathBuf::from(root.path())], &options);
-    let loaded = rulesets::load(&mut inventory.sources, &baseline, &Limits::default()).map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
+    let loaded =
+        rulesets::load(&mut inventory.sources, &baseline, &Limits::default()).map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
     let redactor = inventory.redactor();
     let world = loaded.world(&inventory.devices, &inventory.sources, &redactor, "2026-01-01".parse().expect("a day"), BTreeMap::new());
     let known = case.known();
@@ -361,6 +375,7 @@ fn loops(case: &Case) -> bool {
 #[test]
 fn the_composed_set_is_what_every_packet_does_by_itself() {
     let cases = std::env::var("FWPROOF_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
     runner.run(&case(), |case| check(&case)).unwrap_or_else(|e| panic!("{e}"));
 }

@@ -74,7 +74,9 @@ fn a_way_names_the_line_at_each_device() {
     assert_eq!(code, 0, "{text}");
     assert_eq!(lines[1], "  anna (wg0) > gw (wg-staff to eth1) > edge (eth0 to eth1) > crm (eth0, itself)", "{text}");
     assert_eq!(lines[2], "    tcp/443 (https) from 10.99.0.16 to 10.2.0.10", "{text}");
-    for (device, file) in [("anna", "anna/ruleset.nft:4:3"), ("gw", "gw/ruleset.nft:4:3"), ("edge", "edge/ruleset.nft:4:3"), ("crm", "crm/ruleset.nft:4:3")] {
+    for (device, file) in
+        [("anna", "anna/ruleset.nft:4:3"), ("gw", "gw/ruleset.nft:4:3"), ("edge", "edge/ruleset.nft:4:3"), ("crm", "crm/ruleset.nft:4:3")]
+    {
         assert!(lines.iter().any(|l| l.starts_with(&format!("      {device}: rule 1 of")) && l.contains(file)), "{device}: {text}");
     }
 }
@@ -97,7 +99,10 @@ fn a_way_that_is_blocked_names_where() {
     company(root.path(), CRM, CRM, "\t\ttcp dport 22 accept\n");
     let (text, _) = reach(root.path(), &["--from", "people", "--to", "customer-data", "--path", "--service", "tcp/443"]);
     assert!(text.contains("nothing gets there"), "{text}");
-    assert!(text.contains("edge (eth0 to eth1) > crm (eth0, itself): stopped by policy of inet filter/input (crm/ruleset.nft:3:"), "{text}");
+    assert!(
+        text.contains("edge (eth0 to eth1) > crm (eth0, itself): stopped by policy of inet filter/input (crm/ruleset.nft:3:"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -114,6 +119,21 @@ fn what_was_not_read_is_not_known_and_never_guessed() {
     let (text, _) = reach(root.path(), &["--from", "worker:anna", "--to", "customer-data", "--service", "https"]);
     assert!(text.contains("10.1.0.1, the next hop of gw behind eth1, is no device that was read"), "{text}");
     assert!(text.contains("nothing is known to get there"), "{text}");
+}
+
+#[test]
+fn where_no_route_was_read_the_baseline_says_where_a_zone_lies() {
+    let root = tempfile::tempdir().expect("a folder");
+    company(root.path(), CRM, CRM, "");
+    for file in ["edge/ip-addr.txt", "edge/ip-route.txt", "gw/ip-addr.txt", "gw/ip-route.txt"] {
+        std::fs::remove_file(root.path().join(file)).expect("removed");
+    }
+    let at = root.path().join("baseline.yaml");
+    let text = std::fs::read_to_string(&at).expect("read");
+    std::fs::write(&at, text.replace("{ addresses: 10.2.0.10 }", "{ addresses: 10.2.0.10, on: { gw: eth1 } }")).expect("written");
+    let (text, _) = reach(root.path(), &["--from", "worker:anna", "--to", "customer-data"]);
+    assert!(text.contains("anna (wg0) > gw (wg-staff to eth1) > the network behind it: perhaps"), "{text}");
+    assert!(text.contains("assumed: no route of gw leads to customer-data"), "{text}");
 }
 
 #[test]
@@ -138,7 +158,11 @@ fn a_flow_that_must_pass_is_judged_along_its_whole_way() {
     let found = judged.findings("crm-is-reachable");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].device.as_deref(), Some("gw"));
-    assert!(found[0].message.contains("people cannot reach customer-data with tcp/443 (https) (IPv4): gw stops it"), "{}", found[0].message);
+    assert!(
+        found[0].message.contains("people cannot reach customer-data with tcp/443 (https) (IPv4): gw stops it"),
+        "{}",
+        found[0].message
+    );
     assert_eq!(judged.place(found[0]), "gw/ruleset.nft:3");
 }
 

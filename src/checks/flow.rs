@@ -157,9 +157,11 @@ impl Body {
             for family in Family::BOTH {
                 let mut except = Vec::new();
                 for e in &self.except {
-                    except.extend(service_cubes(world, &e.service, family).into_iter().filter(|_| {
-                        e.from.0.is_empty() || e.from.0.iter().any(|n| n == "any" || *n == from.name)
-                    }));
+                    except.extend(
+                        service_cubes(world, &e.service, family)
+                            .into_iter()
+                            .filter(|_| e.from.0.is_empty() || e.from.0.iter().any(|n| n == "any" || *n == from.name)),
+                    );
                 }
                 let service = without(&service_cubes(world, &self.service, family), &except, family);
                 if service.is_empty() {
@@ -244,7 +246,8 @@ impl Body {
         finding.witness = Some(witness(analysis, hit, way, family));
         finding.fix = self.unplaced(world, analysis, family);
         if way == Way::Forward {
-            let zones: Vec<&Zone> = world.zones.iter().filter(|z| !z.internet && z.addresses(family).contains(hit.packet.field(Field::Src))).collect();
+            let zones: Vec<&Zone> =
+                world.zones.iter().filter(|z| !z.internet && z.addresses(family).contains(hit.packet.field(Field::Src))).collect();
             finding.related.extend(path::judge::before_and_after(world, analysis, hit, family, &zones));
         }
         doubt(analysis, hit, finding)

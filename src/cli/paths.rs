@@ -68,7 +68,8 @@ fn device_of<'w>(name: &str, world: &'w World<'_>) -> Result<&'w str, Failure> {
     let people = || world.workers.iter().flat_map(|w| &w.people);
     // The first name does where nobody else has it.
     let first = |n: &str| n.split_whitespace().next().is_some_and(|w| w.to_lowercase() == folded);
-    let mut fits: Vec<&str> = people().filter(|p| p.device.to_lowercase() == folded || p.name.to_lowercase() == folded).map(|p| p.device.as_str()).collect();
+    let mut fits: Vec<&str> =
+        people().filter(|p| p.device.to_lowercase() == folded || p.name.to_lowercase() == folded).map(|p| p.device.as_str()).collect();
     if fits.is_empty() {
         fits = people().filter(|p| first(&p.name)).map(|p| p.device.as_str()).collect();
     }
@@ -82,7 +83,10 @@ fn device_of<'w>(name: &str, world: &'w World<'_>) -> Result<&'w str, Failure> {
             let hint = suggestion(name, people().flat_map(|p| [p.name.as_str(), p.device.as_str()]));
             Err(Failure::usage(format!("{name} is nobody on the roster of the baseline{hint}")))
         }
-        [..] => Err(Failure::usage(format!("{name} may be one of several on the roster: {}", all.iter().copied().collect::<Vec<_>>().join(", ")))),
+        [..] => Err(Failure::usage(format!(
+            "{name} may be one of several on the roster: {}",
+            all.iter().copied().collect::<Vec<_>>().join(", ")
+        ))),
     }
 }
 

@@ -278,7 +278,11 @@ impl<'w> Search<'_, 'w, '_> {
         }
         self.visits += 1;
         if trail.0.len() >= HOPS || self.visits > VISITS {
-            let text = if self.visits > VISITS { format!("more than {VISITS} arrivals at devices") } else { format!("a path of more than {HOPS} devices") };
+            let text = if self.visits > VISITS {
+                format!("more than {VISITS} arrivals at devices")
+            } else {
+                format!("a path of more than {HOPS} devices")
+            };
             self.out.limits.push(format!("{text}: what lies beyond {} was not looked at", device.name));
             return;
         }
@@ -289,8 +293,15 @@ impl<'w> Search<'_, 'w, '_> {
             return self.unclear(trail, format!("on which interface it arrives at {} is not known", device.name), &flows);
         }
         let Some(analysis) = self.world.analysis(&device.name) else { return };
-        let Some(local) = analysis.space.local(self.family).cloned() else {
-            return self.unclear(trail, format!("the addresses of {} were not read (ip addr)", device.name), &flows);
+        let behind = self.behind(device);
+        let local = match (analysis.space.local(self.family), &behind) {
+            (Some(local), _) => local.clone(),
+            // The baseline says where the target is: not at the device itself.
+            (None, Some(_)) => {
+                trail.1.push(format!("the addresses of {} were not read: none of the destinations is taken for its own", device.name));
+                Ranges::EMPTY
+            }
+            (None, None) => return self.unclear(trail, format!("the addresses of {} were not read (ip addr)", device.name), &flows),
         };
         let iif = Some(at.iif.clone());
         // To itself.
@@ -334,6 +345,13 @@ impl<'w> Search<'_, 'w, '_> {
                         let gone = self.narrowed(&flows, &to.and(self.zone()));
                         self.stop(&step(None), &Stop::Elsewhere(span, why), &gone, &noted);
                     }
+                    Next::Unknown(_) if behind.is_some() && to.overlaps(self.zone()) => {
+                        noted.1.push(format!(
+                            "no route of {} leads to {}: that it lies where the baseline says is taken for one",
+                            device.name, self.target.name
+                        ));
+                        self.through(step(behind.clone()), (&to.and(self.zone()), None), &flows, &mut noted);
+                    }
                     Next::Unknown(why) => {
                         let gone = self.narrowed(&flows, &to.and(self.zone()));
                         noted.0.push(step(None));
@@ -341,6 +359,15 @@ impl<'w> Search<'_, 'w, '_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The interface behind which the baseline says that the target lies, and behind that of no other device.
+    fn behind(&self, device: &Device) -> Option<String> {
+        let alone = self.target.on.len() == 1;
+        match self.target.on.get(&device.name)?.as_slice() {
+            [one] if alone && !one.wildcard => device.interfaces_called(one).first().map(|p| p.name.clone()),
+            _ => None,
         }
     }
 
@@ -378,7 +405,10 @@ impl<'w> Search<'_, 'w, '_> {
         let Some(arrives) = arrives.and(&leaves) else { return };
         let last = to.is_subset(self.zone());
         let Some(to_all) = Cube::of(Dim::field(Field::Dst), to.clone(), family) else { return };
-        let goal: Vec<Cube> = Cube::of(Dim::field(Field::Dst), self.zone().clone(), family).iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
+        let goal: Vec<Cube> = Cube::of(Dim::field(Field::Dst), self.zone().clone(), family)
+            .iter()
+            .flat_map(|z| self.service.iter().filter_map(|s| z.and(s)))
+            .collect();
         let deciding = if last { cross(&[to_all.clone()], self.service) } else { vec![to_all.clone()] };
         let stopping = cross(&[to_all], &goal);
         let mut next: Vec<Flow> = Vec::new();
@@ -486,7 +516,12 @@ impl<'w> Search<'_, 'w, '_> {
                     Whither::Device(other, iif) => {
                         let there = self.topology.device(*other).and_then(|d| self.world.analysis(&d.name));
                         if let Some(field) = there.and_then(|t| changed_unseen(device, t)) {
-                            let why = format!("{} changes the {} of packets, and {} asks for it", device.name, field.name(), self.topology.name(*other));
+                            let why = format!(
+                                "{} changes the {} of packets, and {} asks for it",
+                                device.name,
+                                field.name(),
+                                self.topology.name(*other)
+                            );
                             self.unclear(&noted, why, &mine);
                             continue;
                         }
@@ -515,7 +550,12 @@ impl<'w> Search<'_, 'w, '_> {
     fn at_the_last(&self, flow: Flow) -> Option<Flow> {
         let back = flow.back.clone()?;
         let piece = self.piece(&back, &flow.now)?;
-        Some(Flow { now: back.passing.before(&piece, self.family)?.without_conditions(), crossed: true, back: back.before.clone(), certain: flow.certain })
+        Some(Flow {
+            now: back.passing.before(&piece, self.family)?.without_conditions(),
+            crossed: true,
+            back: back.before.clone(),
+            certain: flow.certain,
+        })
     }
 
     /// The part of what a device accepted that has become some packets after it.
@@ -563,7 +603,11 @@ impl<'w> Search<'_, 'w, '_> {
 
     fn arrived(&mut self, flows: &[Flow], trail: &Trail, end: &End) {
         for flow in flows {
-            let zone = if self.target.internet && *end == End::Network { Some(flow.now.clone()) } else { flow.now.with(Dim::field(Field::Dst), self.zone(), self.family) };
+            let zone = if self.target.internet && *end == End::Network {
+                Some(flow.now.clone())
+            } else {
+                flow.now.with(Dim::field(Field::Dst), self.zone(), self.family)
+            };
             let ends: Vec<Cube> = zone.iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
             for piece in ends {
                 let Some((_, passed)) = self.origin(flow, &piece) else { continue };

@@ -46,7 +46,10 @@ pub(in crate::checks) fn stops_on_the_way(
         let Some(analysis) = world.analysis(&device.name) else { continue };
         let (line, at) = words_of(analysis, &stopped.stop, span);
         let way: Vec<&str> = stopped.steps.iter().filter_map(|s| world.devices.get(s.device)).map(|d| d.name.as_str()).collect();
-        let what = words::service_words(&crate::packets::readable(&[stopped.arriving.clone()], family).into_iter().next().unwrap_or_default(), family);
+        let what = words::service_words(
+            &crate::packets::readable(&[stopped.arriving.clone()], family).into_iter().next().unwrap_or_default(),
+            family,
+        );
         let way = if way.len() > 1 { format!(", on the way over {}", way.join(" and ")) } else { String::new() };
         let message = format!("{} cannot reach {} with {what} ({}): {} stops it{way}", from.name, target.name, family.name(), device.name);
         let mut finding = Finding::new(message, Label::new(at, format!("{line} stops it"))).on(&device.name);
@@ -63,7 +66,13 @@ pub(in crate::checks) fn stops_on_the_way(
 }
 
 /// What the devices before and after do with a packet that a finding shows: one label for each, in the order of its way.
-pub(in crate::checks) fn before_and_after(world: &World<'_>, analysis: &Analysis<'_>, hit: &Hit, family: Family, from: &[&Zone]) -> Vec<Label> {
+pub(in crate::checks) fn before_and_after(
+    world: &World<'_>,
+    analysis: &Analysis<'_>,
+    hit: &Hit,
+    family: Family,
+    from: &[&Zone],
+) -> Vec<Label> {
     let mut out = Vec::new();
     let Some(at) = world.devices.iter().position(|d| d.name == analysis.device.name) else { return out };
     let Some(iif) = analysis.space.interface_name(hit.packet.field(Field::Iif)) else { return out };
@@ -91,7 +100,8 @@ pub(in crate::checks) fn before_and_after(world: &World<'_>, analysis: &Analysis
             let a = world.analysis(&d.name)?;
             Some(Label::new(a.span(line)?, format!("{what} {} of {} {}", a.line_words(line), d.name, "lets it through")))
         };
-        let way = found.found.iter().find(|f| f.doubts.is_empty() && f.steps.iter().any(|s| s.device == at && s.iif.as_deref() == Some(&*iif)));
+        let way =
+            found.found.iter().find(|f| f.doubts.is_empty() && f.steps.iter().any(|s| s.device == at && s.iif.as_deref() == Some(&*iif)));
         if let Some(way) = way {
             let before = way.steps.iter().zip(&way.passed).take_while(|(s, _)| s.device != at);
             out.extend(before.filter_map(|(s, p)| label(s.device, p.line, "before that,")));
@@ -102,7 +112,13 @@ pub(in crate::checks) fn before_and_after(world: &World<'_>, analysis: &Analysis
             && let Some(a) = world.analysis(&last.name)
         {
             let (line, span) = words_of(a, &stopped.stop, a.device.chains.first().map_or(stopped_span(hit, analysis), |c| c.span));
-            out.push(Label::new(span, format!("on the way that was read, {line} of {} stops it before; this line lets through what comes by any other way", last.name)));
+            out.push(Label::new(
+                span,
+                format!(
+                    "on the way that was read, {line} of {} stops it before; this line lets through what comes by any other way",
+                    last.name
+                ),
+            ));
         }
     }
     // After.
@@ -117,9 +133,12 @@ pub(in crate::checks) fn before_and_after(world: &World<'_>, analysis: &Analysis
             for (step, passed) in way.steps.iter().zip(&way.passed).skip(1) {
                 let Some(a) = world.devices.get(step.device).and_then(|d| world.analysis(&d.name)) else { continue };
                 let place = a.span(passed.line);
-                out.extend(place.map(|s| Label::new(s, format!("after that, {} of {} lets it through", a.line_words(passed.line), a.device.name))));
+                out.extend(
+                    place.map(|s| Label::new(s, format!("after that, {} of {} lets it through", a.line_words(passed.line), a.device.name))),
+                );
             }
-        } else if let Some(stopped) = found.stopped.iter().find(|s| is_sure(s) && s.steps.len() > 1 && s.steps.first().is_some_and(|f| f.way == Way::Forward))
+        } else if let Some(stopped) =
+            found.stopped.iter().find(|s| is_sure(s) && s.steps.len() > 1 && s.steps.first().is_some_and(|f| f.way == Way::Forward))
             && let Some(a) = stopped.steps.last().and_then(|s| world.devices.get(s.device)).and_then(|d| world.analysis(&d.name))
         {
             let (line, span) = words_of(a, &stopped.stop, stopped_span(hit, analysis));

@@ -1,7 +1,7 @@
 //! One packet from the first device to the last, by the independent walk at each of them.
 
-use super::compose::{Found, Passed, Step};
 use super::KEPT;
+use super::compose::{Found, Passed, Step};
 use crate::checks::World;
 use crate::eval::walk::{Outcome, walk, walk_given};
 use crate::eval::{Analysis, Limit, Way, words};

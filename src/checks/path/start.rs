@@ -90,7 +90,12 @@ pub fn from_worker(world: &World<'_>, analysis: &Analysis<'_>, target: &Zone) ->
 }
 
 /// The addresses that a device has in a tunnel: its own, or what its server gives.
-fn own_addresses<'w>(topology: &Topology<'w>, device: &Device, (at, tunnel): (usize, &'w Tunnel), family: Family) -> (Ranges, Option<String>) {
+fn own_addresses<'w>(
+    topology: &Topology<'w>,
+    device: &Device,
+    (at, tunnel): (usize, &'w Tunnel),
+    family: Family,
+) -> (Ranges, Option<String>) {
     let of = |list: &mut dyn Iterator<Item = ipnetwork::IpNetwork>| {
         Ranges::from_values(list.map(|a| crate::net::to_number(a.ip())).filter(|(f, _)| *f == family).map(|(_, n)| n))
     };
@@ -101,7 +106,9 @@ fn own_addresses<'w>(topology: &Topology<'w>, device: &Device, (at, tunnel): (us
     }
     let given: Vec<ipnetwork::IpNetwork> = match tunnel.kind {
         TunnelKind::OpenVpn => topology.ends.of_openvpn(tunnel).iter().flat_map(|o| o.tunnel.addresses.iter().map(|a| a.0)).collect(),
-        TunnelKind::Ipsec => topology.ends.of_ipsec((at, tunnel)).iter().flat_map(|o| o.tunnel.selectors.iter().flat_map(|s| s.remote.clone())).collect(),
+        TunnelKind::Ipsec => {
+            topology.ends.of_ipsec((at, tunnel)).iter().flat_map(|o| o.tunnel.selectors.iter().flat_map(|s| s.remote.clone())).collect()
+        }
         _ => Vec::new(),
     };
     let nets = given.iter().map(|n| prefix_bounds(*n)).filter(|b| b.0 == family);
@@ -129,9 +136,11 @@ pub fn from_zone(world: &World<'_>, zone: &Zone) -> Vec<Start> {
             }
         } else {
             for (i, device) in devices() {
-                let tunnels = device.tunnels.iter().filter(|t| !t.interface.is_empty() && zone.through.iter().any(|p| p.matches(&t.interface)));
+                let tunnels =
+                    device.tunnels.iter().filter(|t| !t.interface.is_empty() && zone.through.iter().any(|p| p.matches(&t.interface)));
                 for tunnel in tunnels {
-                    let nets: Vec<_> = tunnel.peers.iter().flat_map(|p| &p.allowed).map(|a| a.0).chain(tunnel.addresses.iter().map(|a| a.0)).collect();
+                    let nets: Vec<_> =
+                        tunnel.peers.iter().flat_map(|p| &p.allowed).map(|a| a.0).chain(tunnel.addresses.iter().map(|a| a.0)).collect();
                     let nets = nets.into_iter().map(prefix_bounds).filter(|b| b.0 == family);
                     let set = Ranges::from_intervals(nets.map(|b| (b.1, b.2)).collect()).and(all);
                     if !set.is_empty() {
@@ -185,7 +194,12 @@ fn shared(starts: &mut [Start], family: Family, world: &World<'_>, zone: &Zone) 
             && let Some((other, _)) = known.iter().find(|(d, s)| d != device && s.overlaps(sources))
         {
             let name = |i: usize| world.devices.get(i).map_or("", |d| d.name.as_str());
-            *doubt = Some(format!("{} and {} are both connected to {}: each is taken for the first on the way", name(*device), name(*other), zone.name));
+            *doubt = Some(format!(
+                "{} and {} are both connected to {}: each is taken for the first on the way",
+                name(*device),
+                name(*other),
+                zone.name
+            ));
         }
     }
 }

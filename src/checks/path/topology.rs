@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::checks::vpn::ends::{Ends, Other};
 use crate::checks::World;
+use crate::checks::vpn::ends::{Ends, Other};
 use crate::eval::Limit;
 use crate::model::{Device, Interface, PolicyRouting, Route, Tunnel, TunnelKind, is_loopback};
 use crate::net::{Family, Ranges, parse_addr, prefix_bounds, to_number};
@@ -70,7 +70,13 @@ impl<'w> Topology<'w> {
             }
         }
         let site = |d: &Device| world.sites.iter().find(|s| s.devices.contains(&d.name)).map(|s| s.name.clone());
-        Topology { devices: world.devices, workers, sites: world.devices.iter().map(site).collect(), owners, ends: Ends::new(world.devices) }
+        Topology {
+            devices: world.devices,
+            workers,
+            sites: world.devices.iter().map(site).collect(),
+            owners,
+            ends: Ends::new(world.devices),
+        }
     }
 
     /// Whether a device is a remote worker's: such a one is no way for others.
@@ -88,7 +94,12 @@ impl<'w> Topology<'w> {
         let more = match device.policy_routing(family) {
             PolicyRouting::Main => Vec::new(),
             PolicyRouting::Routes(routes) => routes,
-            PolicyRouting::Unknown => return Ok(vec![(to.clone(), vec![Next::Unknown(format!("rules of {} choose among routing tables that are not shown", device.name))])]),
+            PolicyRouting::Unknown => {
+                return Ok(vec![(
+                    to.clone(),
+                    vec![Next::Unknown(format!("rules of {} choose among routing tables that are not shown", device.name))],
+                )]);
+            }
         };
         let mut out: Vec<(Ranges, Vec<Next>)> = Vec::new();
         let main = self.table(device, device.routes.iter().flatten(), family, to)?;
@@ -113,7 +124,13 @@ impl<'w> Topology<'w> {
     }
 
     /// The answer of one table together with the connected networks: the longest prefix, then the least metric. Equal ones share the packets.
-    fn table<'r>(&self, device: &Device, routes: impl Iterator<Item = &'r Route>, family: Family, to: &Ranges) -> Result<Vec<(Ranges, Vec<Next>)>, Limit> {
+    fn table<'r>(
+        &self,
+        device: &Device,
+        routes: impl Iterator<Item = &'r Route>,
+        family: Family,
+        to: &Ranges,
+    ) -> Result<Vec<(Ranges, Vec<Next>)>, Limit> {
         let mut by_prefix: BTreeMap<(std::cmp::Reverse<u8>, u128, u128), Vec<(u32, Next)>> = BTreeMap::new();
         let mut add = |net: ipnetwork::IpNetwork, metric: u32, next: Next| -> Result<(), Limit> {
             let (f, lo, hi) = prefix_bounds(net);
@@ -200,11 +217,15 @@ impl<'w> Topology<'w> {
 
     fn on_the_wire(&self, at: usize, oif: &str, via: Option<IpAddr>, family: Family, to: &Ranges, out: &mut Vec<Onward>) {
         let Some(device) = self.devices.get(at) else { return };
-        let own: Vec<_> = device.interfaces.iter().flatten().filter(|i| i.name == oif).flat_map(|i| &i.addresses).map(|a| prefix_bounds(*a)).collect();
+        let own: Vec<_> =
+            device.interfaces.iter().flatten().filter(|i| i.name == oif).flat_map(|i| &i.addresses).map(|a| prefix_bounds(*a)).collect();
         // Link-local gateways (fe80::/10) are on every link: nothing says on which.
         let near = |n: u128, other: &Interface| {
             let theirs = other.addresses.iter().map(|a| prefix_bounds(*a));
-            n >> 118 != 0x3fa && theirs.filter(|t| t.0 == family).any(|(_, lo, hi)| own.iter().any(|o| o.0 == family && o.1 <= hi && lo <= o.2 && o.1 <= n && n <= o.2))
+            n >> 118 != 0x3fa
+                && theirs
+                    .filter(|t| t.0 == family)
+                    .any(|(_, lo, hi)| own.iter().any(|o| o.0 == family && o.1 <= hi && lo <= o.2 && o.1 <= n && n <= o.2))
         };
         let owners = |n: u128| -> Vec<(usize, &Interface)> {
             let all = self.owners.get(&(family, n)).into_iter().flatten().filter(|(i, f)| *i != at && near(n, f)).copied();
@@ -236,7 +257,8 @@ impl<'w> Topology<'w> {
             let several = list.len() > 1;
             for (other, interface) in list {
                 let address = crate::net::to_ip(family, n);
-                let doubt = several.then(|| format!("several devices have the address {address}")).or_else(|| self.elsewhere(at, other, address));
+                let doubt =
+                    several.then(|| format!("several devices have the address {address}")).or_else(|| self.elsewhere(at, other, address));
                 out.extend(to_set(Ranges::single(n), family).map(|filter| Onward {
                     filter,
                     to: Whither::Device(other, interface.name.clone()),
@@ -258,8 +280,18 @@ impl<'w> Topology<'w> {
         match tunnel.kind {
             TunnelKind::WireGuard => self.into_wireguard(tunnel, family, out),
             TunnelKind::OpenVpn => match self.ends.of_openvpn(tunnel).as_slice() {
-                [one] => out.push(Onward { filter: Cube::any(), to: self.arrival(one), doubt: Some(format!("{} is the only server that was read on the port to which {} connects", self.name(one.device), tunnel.title())) }),
-                [] => out.push(unknown(format!("the other end of {} was not read, or gives addresses only while it is up", tunnel.title()))),
+                [one] => out.push(Onward {
+                    filter: Cube::any(),
+                    to: self.arrival(one),
+                    doubt: Some(format!(
+                        "{} is the only server that was read on the port to which {} connects",
+                        self.name(one.device),
+                        tunnel.title()
+                    )),
+                }),
+                [] => {
+                    out.push(unknown(format!("the other end of {} was not read, or gives addresses only while it is up", tunnel.title())))
+                }
                 [..] => out.push(unknown(format!("several servers that were read may be the other end of {}", tunnel.title()))),
             },
             TunnelKind::Ipsec => self.by_selectors(at, tunnel, family, out),
@@ -290,18 +322,31 @@ impl<'w> Topology<'w> {
         }
         for (i, set) in of_peer {
             let (Some(peer), Some(filter)) = (tunnel.peers.get(i), to_set(set, family)) else { continue };
-            let name = || peer.name.clone().or_else(|| peer.public_key.as_ref().map(|k| format!("{}…", k.0.chars().take(8).collect::<String>()))).unwrap_or_else(|| "a peer without a key".into());
+            let name = || {
+                peer.name
+                    .clone()
+                    .or_else(|| peer.public_key.as_ref().map(|k| format!("{}…", k.0.chars().take(8).collect::<String>())))
+                    .unwrap_or_else(|| "a peer without a key".into())
+            };
             let others = self.ends.of_wireguard(tunnel, peer);
             if others.is_empty() {
-                out.push(Onward { filter: filter.clone(), ..unknown(format!("who is the peer {} of {} was not read", name(), tunnel.title())) });
+                out.push(Onward {
+                    filter: filter.clone(),
+                    ..unknown(format!("who is the peer {} of {} was not read", name(), tunnel.title()))
+                });
             }
             let several = others.len() > 1;
             for other in others {
                 let doubt = several.then(|| format!("several devices have the key of the peer {}", name()));
                 let Some(entry) = other.entry else {
                     let to = match (&tunnel.public_key, other.tunnel.peers.iter().all(|p| p.public_key.is_some())) {
-                        (Some((_, span)), true) => Whither::Dropped(*span, format!("{} has no peer with this key", self.name(other.device))),
-                        _ => Whither::Unknown(format!("whether {} knows this end cannot be told: a key was taken out", self.name(other.device))),
+                        (Some((_, span)), true) => {
+                            Whither::Dropped(*span, format!("{} has no peer with this key", self.name(other.device)))
+                        }
+                        _ => Whither::Unknown(format!(
+                            "whether {} knows this end cannot be told: a key was taken out",
+                            self.name(other.device)
+                        )),
                     };
                     out.push(Onward { filter: filter.clone(), to, doubt });
                     continue;
@@ -321,7 +366,11 @@ impl<'w> Topology<'w> {
                         let later = other.tunnel.peers.iter().position(|p| std::ptr::eq(p, entry)).is_some_and(|k| j > k);
                         if f == family && longest.is_some_and(|l| l < net.prefix() || (l == net.prefix() && later)) {
                             // What this end has under a still longer prefix stays.
-                            let stays = entry.allowed.iter().map(|a| (a.0.prefix(), prefix_bounds(a.0))).filter(|(p, b)| b.0 == f && *p > net.prefix());
+                            let stays = entry
+                                .allowed
+                                .iter()
+                                .map(|a| (a.0.prefix(), prefix_bounds(a.0)))
+                                .filter(|(p, b)| b.0 == f && *p > net.prefix());
                             let stays = Ranges::from_intervals(stays.map(|(_, b)| (b.1, b.2)).collect());
                             mine = mine.minus(&Ranges::interval(lo, hi).minus(&stays));
                         }
@@ -398,7 +447,8 @@ impl<'w> Topology<'w> {
                 None => Whither::Unknown(format!("on which interface of {} it leaves {} is not told", device.name, other.tunnel.title())),
             };
         }
-        let listens: Vec<(Family, u128)> = ["local-id"].iter().filter_map(|n| other.tunnel.setting(n)).filter_map(|s| parse_addr(&s.value)).collect();
+        let listens: Vec<(Family, u128)> =
+            ["local-id"].iter().filter_map(|n| other.tunnel.setting(n)).filter_map(|s| parse_addr(&s.value)).collect();
         let outer = device.interfaces.iter().flatten().find(|i| i.addresses.iter().any(|a| listens.contains(&to_number(a.ip()))));
         let outer = outer.map(|i| i.name.clone()).or_else(|| {
             let default = device.routes.iter().flatten().find(|r| r.to.prefix() == 0);

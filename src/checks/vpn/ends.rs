@@ -53,7 +53,8 @@ impl<'w> Ends<'w> {
                 owners.entry(*address).or_default().push(i);
             }
         }
-        let (mut called, mut expected, mut connecting, mut of_device) = <(HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>)>::default();
+        let (mut called, mut expected, mut connecting, mut of_device) =
+            <(HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>, HashMap<_, Vec<_>>)>::default();
         for (n, (device, tunnel)) in all.iter().enumerate().filter(|(_, (_, t))| t.kind == TunnelKind::Ipsec) {
             of_device.entry(*device).or_default().push(n);
             for (name, index) in [("local-id", &mut called), ("remote-id", &mut expected)] {
@@ -105,7 +106,8 @@ impl<'w> Ends<'w> {
     /// The servers of an OpenVPN client: who listens on the port to which it connects.
     pub fn of_openvpn(&self, tunnel: &Tunnel) -> Vec<Other<'w>> {
         let ports: Vec<(u8, u16)> = tunnel.peers.iter().filter_map(|p| p.endpoint.as_ref()).map(|e| (e.protocol, e.port)).collect();
-        let listens = |t: &Tunnel| is_openvpn(t) && is_server(t) && t.listen.is_some_and(|(protocol, port, _)| ports.contains(&(protocol, port)));
+        let listens =
+            |t: &Tunnel| is_openvpn(t) && is_server(t) && t.listen.is_some_and(|(protocol, port, _)| ports.contains(&(protocol, port)));
         let found = self.all.iter().filter(|(_, t)| !std::ptr::eq(*t, tunnel) && listens(t));
         found.map(|(device, t)| Other { device: *device, tunnel: t, entry: None }).collect()
     }
@@ -181,7 +183,8 @@ pub(super) fn id(tunnel: &Tunnel, name: &str) -> Option<String> {
 
 /// Whether two identities are the same. Of distinguished names order and blanks count, signs between them do not.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
-    let normal = |s: &str| s.split([',', '/']).map(|p| p.trim().replace(" =", "=").replace("= ", "=")).filter(|p| !p.is_empty()).collect::<Vec<_>>();
+    let normal =
+        |s: &str| s.split([',', '/']).map(|p| p.trim().replace(" =", "=").replace("= ", "=")).filter(|p| !p.is_empty()).collect::<Vec<_>>();
     match (parse_addr(a), parse_addr(b)) {
         (Some(x), Some(y)) => x == y,
         _ => normal(a) == normal(b),

@@ -58,15 +58,14 @@ pub(super) fn ipsec(run: &mut Run<'_, '_>, index: &Index<'_>) {
         if devices.len() < 2 {
             continue;
         }
-        let at = |(d, t): &(&Device, &Tunnel)| {
-            t.setting("local-id").map(|s| Label::new(s.span, format!("{} calls itself so", d.name)))
-        };
+        let at = |(d, t): &(&Device, &Tunnel)| t.setting("local-id").map(|s| Label::new(s.span, format!("{} calls itself so", d.name)));
         let mut labels = uses.iter().filter_map(at);
         let (Some(first), Some((device, _))) = (labels.next(), uses.first()) else { continue };
         let names: Vec<String> = devices.iter().map(|d| (*d).to_owned()).collect();
         let mut finding = Finding::new(format!("one identity, {own}, on {} devices: {}", names.len(), list(&names)), first);
         finding.related.extend(labels);
-        finding.fix = Some("Give each device an identity and credentials of its own, so that one can be locked out without the others.".into());
+        finding.fix =
+            Some("Give each device an identity and credentials of its own, so that one can be locked out without the others.".into());
         run.say(device, format!("identity {own}"), finding);
     }
 }
@@ -314,10 +313,15 @@ impl<'w> Pair<'w> {
             None => None,
         };
         let unread = missing(&a, &left).or_else(|| missing(&b, &right));
-        let none = |list: &[Secret], t: &Tunnel, name: &str| list.is_empty().then(|| (t.span, format!("that of {name} is not in what was read")));
+        let none =
+            |list: &[Secret], t: &Tunnel, name: &str| list.is_empty().then(|| (t.span, format!("that of {name} is not in what was read")));
         let unread = unread.or_else(|| none(&a, self.a.1, &left)).or_else(|| none(&b, self.b.1, &right));
         if let Some((span, why)) = unread {
-            let label = if none(&a, self.a.1, "").is_none() && none(&b, self.b.1, "").is_none() { Label::new(span, why) } else { run.head(span, why) };
+            let label = if none(&a, self.a.1, "").is_none() && none(&b, self.b.1, "").is_none() {
+                Label::new(span, why)
+            } else {
+                run.head(span, why)
+            };
             let message = format!("whether {left} and {right} have the same pre-shared key cannot be told");
             let place = a.first().map_or_else(|| head(run, self.a.1), |s| Label::new(s.0, ""));
             return self.say(run, "pre-shared key", Finding::unknown(message, place, vec![label]));
@@ -359,7 +363,8 @@ impl<'w> Pair<'w> {
                         let names: BTreeSet<&str> = l.iter().map(|o| o.name.as_str()).collect();
                         list(&names.into_iter().map(str::to_owned).collect::<Vec<_>>())
                     };
-                    let then = if usage == CryptoUse::KeyExchange && layer == CryptoLayer::Data { ", and fail when keys are renewed" } else { "" };
+                    let then =
+                        if usage == CryptoUse::KeyExchange && layer == CryptoLayer::Data { ", and fail when keys are renewed" } else { "" };
                     let message = format!(
                         "the ends have no {what} for the {} in common{then}: {left} offers {}, {right} {}",
                         layer.name(),
@@ -373,14 +378,16 @@ impl<'w> Pair<'w> {
                 }
                 Common::Perhaps => {
                     let label = self.place(run, &a, self.a.1);
-                    let message = format!("whether the ends have a {what} for the {} in common depends on the version of the software", layer.name());
+                    let message =
+                        format!("whether the ends have a {what} for the {} in common depends on the version of the software", layer.name());
                     self.say(run, &format!("{what} {}", layer.name()), Finding::unknown(message, label.clone(), vec![label]));
                 }
                 // That the other end does not say what it offers is told where its algorithms are judged.
                 Common::Unknown if usage == CryptoUse::Cipher => {
                     let silent = if a.is_empty() { self.a.1 } else { self.b.1 };
                     let label = head(run, silent);
-                    let message = format!("what the ends agree on for the {} cannot be told: one of them does not say what it offers", layer.name());
+                    let message =
+                        format!("what the ends agree on for the {} cannot be told: one of them does not say what it offers", layer.name());
                     self.say(run, &format!("{what} {}", layer.name()), Finding::unknown(message, label.clone(), vec![label]));
                 }
                 Common::Unknown => {}
@@ -410,18 +417,25 @@ impl<'w> Pair<'w> {
             };
             let mine: Vec<(Ranges, Ranges, &Selector)> = left.iter().map(|s| (set(&s.local), set(&s.remote), s)).collect();
             let theirs: Vec<(Ranges, Ranges, &Selector)> = right.iter().map(|s| (set(&s.remote), set(&s.local), s)).collect();
-            let alone = |list: &[(Ranges, Ranges, &'w Selector)], others: &[(Ranges, Ranges, &'w Selector)]| -> Option<(&'w Selector, bool)> {
-                let full = |s: &(Ranges, Ranges, &Selector)| !s.0.is_empty() && !s.1.is_empty();
-                let missing = list.iter().filter(|s| full(s)).find(|s| !others.iter().any(|o| o.0 == s.0 && o.1 == s.1))?;
-                let partly = others.iter().any(|o| o.0.overlaps(&missing.0) && o.1.overlaps(&missing.1));
-                Some((missing.2, partly))
-            };
+            let alone =
+                |list: &[(Ranges, Ranges, &'w Selector)], others: &[(Ranges, Ranges, &'w Selector)]| -> Option<(&'w Selector, bool)> {
+                    let full = |s: &(Ranges, Ranges, &Selector)| !s.0.is_empty() && !s.1.is_empty();
+                    let missing = list.iter().filter(|s| full(s)).find(|s| !others.iter().any(|o| o.0 == s.0 && o.1 == s.1))?;
+                    let partly = others.iter().any(|o| o.0.overlaps(&missing.0) && o.1.overlaps(&missing.1));
+                    Some((missing.2, partly))
+                };
             let (name_a, name_b) = self.names();
-            let found = alone(&mine, &theirs).map(|m| (m, &name_a, &name_b, right)).or_else(|| alone(&theirs, &mine).map(|m| (m, &name_b, &name_a, left)));
+            let found = alone(&mine, &theirs)
+                .map(|m| (m, &name_a, &name_b, right))
+                .or_else(|| alone(&theirs, &mine).map(|m| (m, &name_b, &name_a, left)));
             let Some(((selector, partly), name, other, others)) = found else { continue };
-            let takes = |s: &Selector| format!("{} to {}", format_addresses(family, &set(&s.local)), format_addresses(family, &set(&s.remote)));
+            let takes =
+                |s: &Selector| format!("{} to {}", format_addresses(family, &set(&s.local)), format_addresses(family, &set(&s.remote)));
             let tail = if partly { "only what both take can pass" } else { "this traffic cannot pass" };
-            let message = format!("the networks of the ends do not mirror each other: {name} takes {}, and {other} nothing that is the same; {tail}", takes(selector));
+            let message = format!(
+                "the networks of the ends do not mirror each other: {name} takes {}, and {other} nothing that is the same; {tail}",
+                takes(selector)
+            );
             let mut finding = Finding::new(message, run.head(selector.span, ""));
             finding.related.extend(others.iter().take(SHOWN).map(|s| run.head(s.span, format!("{other}: {}", takes(s)))));
             finding.fix = Some("Write the same two networks on both ends, each as its own and as the other's.".into());
@@ -436,7 +450,9 @@ fn is_aead(name: &str) -> bool {
 
 /// Whether two names mean the same algorithm: where one says no length of key (`AES-ANY-CBC`), any will do.
 fn same_algorithm(a: &str, b: &str) -> bool {
-    let any = |x: &str, y: &str| x.split_once("ANY").is_some_and(|(start, end)| y.len() >= start.len() + end.len() && y.starts_with(start) && y.ends_with(end));
+    let any = |x: &str, y: &str| {
+        x.split_once("ANY").is_some_and(|(start, end)| y.len() >= start.len() + end.len() && y.starts_with(start) && y.ends_with(end))
+    };
     a == b || any(a, b) || any(b, a)
 }
 
