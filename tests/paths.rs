@@ -122,6 +122,21 @@ fn what_was_not_read_is_not_known_and_never_guessed() {
 }
 
 #[test]
+fn where_no_route_was_read_the_baseline_says_where_a_zone_lies() {
+    let root = tempfile::tempdir().expect("a folder");
+    company(root.path(), CRM, CRM, "");
+    for file in ["edge/ip-addr.txt", "edge/ip-route.txt", "gw/ip-addr.txt", "gw/ip-route.txt"] {
+        std::fs::remove_file(root.path().join(file)).expect("removed");
+    }
+    let at = root.path().join("baseline.yaml");
+    let text = std::fs::read_to_string(&at).expect("read");
+    std::fs::write(&at, text.replace("{ addresses: 10.2.0.10 }", "{ addresses: 10.2.0.10, on: { gw: eth1 } }")).expect("written");
+    let (text, _) = reach(root.path(), &["--from", "worker:anna", "--to", "customer-data"]);
+    assert!(text.contains("anna (wg0) > gw (wg-staff to eth1) > the network behind it: perhaps"), "{text}");
+    assert!(text.contains("assumed: no route of gw leads to customer-data"), "{text}");
+}
+
+#[test]
 fn a_source_that_the_gateway_does_not_allow_its_peer_is_dropped() {
     let root = tempfile::tempdir().expect("a folder");
     company(root.path(), CRM, CRM, "");

@@ -114,6 +114,9 @@ struct Page<'p, 'a> {
 /// What is shown together: the same devices with the same lines.
 type Key = (Vec<Step>, End, Vec<(Line, Vec<Line>)>, bool, Vec<String>);
 
+/// The same for what is stopped.
+type StopKey = (Vec<Step>, Stop, bool, Vec<String>);
+
 impl<'p, 'a> Page<'p, 'a> {
     fn text(&self, found: &Paths, starts: &[Start], limits: &mut Vec<String>) -> String {
         let mut groups: BTreeMap<Key, Vec<&Found>> = BTreeMap::new();
@@ -125,7 +128,7 @@ impl<'p, 'a> Page<'p, 'a> {
         for (key, all) in &groups {
             out.push_str(&self.group(key, all, limits));
         }
-        let mut stops: BTreeMap<(Vec<Step>, Stop, bool, Vec<String>), Vec<&Stopped>> = BTreeMap::new();
+        let mut stops: BTreeMap<StopKey, Vec<&Stopped>> = BTreeMap::new();
         for s in &found.stopped {
             stops.entry((s.steps.clone(), s.stop.clone(), s.certain, s.doubts.clone())).or_default().push(s);
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::flowing::{Back, Flow, Passed};
+use super::kept;
 use super::start::Start;
 use super::topology::{Next, Onward, Topology, Whither};
-use super::{kept, one_hop_less, one_hop_more};
 use crate::checks::place::{cross, interfaces, opening};
 use crate::checks::{World, Zone, flow};
 use crate::eval::flow::{Passing, Query, Want, passing_in};
@@ -46,21 +47,6 @@ pub enum End {
     Network,
     /// At the last device itself.
     Device,
-}
-
-/// A device with what it did to some packets.
-#[derive(Clone, Debug)]
-pub struct Passed {
-    /// The packets as they arrive, and only those that got to the end.
-    pub arriving: Cube,
-    /// As the deciding line sees them.
-    pub accepted: Cube,
-    /// The fields of which a translation chooses the value.
-    pub chosen: Vec<Field>,
-    /// The deciding line.
-    pub line: Line,
-    /// The rules that changed them.
-    pub via: Vec<Line>,
 }
 
 /// Packets that get from the start to the end.
@@ -126,26 +112,6 @@ pub struct Paths {
     pub unclear: Vec<Unclear>,
     /// Bounds that were hit.
     pub limits: Vec<String>,
-}
-
-/// Packets on their way.
-#[derive(Clone)]
-struct Flow {
-    now: Cube,
-    /// They are told as they arrive at the next device, and not as they left the last one.
-    crossed: bool,
-    back: Option<Arc<Back>>,
-    certain: bool,
-}
-
-/// Where packets come from: what became of them at the device before.
-struct Back {
-    passing: Passing,
-    /// The line that let them through.
-    line: Line,
-    /// It forwarded them, so that they have one hop less.
-    hopped: bool,
-    before: Option<Arc<Back>>,
 }
 
 struct Search<'q, 'w, 'a> {
@@ -262,7 +228,7 @@ impl<'w> Search<'_, 'w, '_> {
             let zone = flow.now.with(Dim::field(Field::Dst), self.zone(), self.family);
             let ends: Vec<Cube> = zone.iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
             for end in ends {
-                if let Some((packets, _)) = self.origin(flow, &end) {
+                if let Some((packets, _)) = flow.origin(&end, self.family) {
                     self.out.unclear.push(Unclear { steps: trail.0.clone(), why: why.clone(), packets: Some(packets) });
                 }
             }
@@ -293,8 +259,15 @@ impl<'w> Search<'_, 'w, '_> {
             return self.unclear(trail, format!("on which interface it arrives at {} is not known", device.name), &flows);
         }
         let Some(analysis) = self.world.analysis(&device.name) else { return };
-        let Some(local) = analysis.space.local(self.family).cloned() else {
-            return self.unclear(trail, format!("the addresses of {} were not read (ip addr)", device.name), &flows);
+        let behind = self.behind(device);
+        let local = match (analysis.space.local(self.family), &behind) {
+            (Some(local), _) => local.clone(),
+            // The baseline says where the target is: not at the device itself.
+            (None, Some(_)) => {
+                trail.1.push(format!("the addresses of {} were not read: none of the destinations is taken for its own", device.name));
+                Ranges::EMPTY
+            }
+            (None, None) => return self.unclear(trail, format!("the addresses of {} were not read (ip addr)", device.name), &flows),
         };
         let iif = Some(at.iif.clone());
         // To itself.
@@ -338,6 +311,13 @@ impl<'w> Search<'_, 'w, '_> {
                         let gone = self.narrowed(&flows, &to.and(self.zone()));
                         self.stop(&step(None), &Stop::Elsewhere(span, why), &gone, &noted);
                     }
+                    Next::Unknown(_) if behind.is_some() && to.overlaps(self.zone()) => {
+                        noted.1.push(format!(
+                            "no route of {} leads to {}: that it lies where the baseline says is taken for one",
+                            device.name, self.target.name
+                        ));
+                        self.through(step(behind.clone()), (&to.and(self.zone()), None), &flows, &mut noted);
+                    }
                     Next::Unknown(why) => {
                         let gone = self.narrowed(&flows, &to.and(self.zone()));
                         noted.0.push(step(None));
@@ -345,6 +325,15 @@ impl<'w> Search<'_, 'w, '_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The interface behind which the baseline says that the target lies, and behind that of no other device.
+    fn behind(&self, device: &Device) -> Option<String> {
+        let alone = self.target.on.len() == 1;
+        match self.target.on.get(&device.name)?.as_slice() {
+            [one] if alone && !one.wildcard => device.interfaces_called(one).first().map(|p| p.name.clone()),
+            _ => None,
         }
     }
 
@@ -386,7 +375,7 @@ impl<'w> Search<'_, 'w, '_> {
             .iter()
             .flat_map(|z| self.service.iter().filter_map(|s| z.and(s)))
             .collect();
-        let deciding = if last { cross(&[to_all.clone()], self.service) } else { vec![to_all.clone()] };
+        let deciding = if last { cross(std::slice::from_ref(&to_all), self.service) } else { vec![to_all.clone()] };
         let stopping = cross(&[to_all], &goal);
         let mut next: Vec<Flow> = Vec::new();
         for flow in flows {
@@ -504,14 +493,14 @@ impl<'w> Search<'_, 'w, '_> {
                         }
                         let matched = there.is_some_and(|a| a.space.is_matched(Field::Ttl));
                         let hopped = step.way == Way::Forward;
-                        let there: Vec<Flow> = mine.iter().filter_map(|f| crossing(f, hopped, matched, family)).collect();
+                        let there: Vec<Flow> = mine.iter().filter_map(|f| f.crossing(hopped, matched, family)).collect();
                         self.arrive(&At { device: *other, iif: iif.clone() }, there, &mut noted);
                     }
                     Whither::Delivered => self.arrived(&mine, &noted, &End::Network),
                     Whither::Dropped(span, why) => {
                         let gone = self.narrowed(&mine, self.zone());
                         let before = (noted.0[..noted.0.len().saturating_sub(1)].to_vec(), noted.1.clone());
-                        let gone: Vec<Flow> = gone.into_iter().filter_map(|f| self.at_the_last(f)).collect();
+                        let gone: Vec<Flow> = gone.into_iter().filter_map(|f| f.at_the_last(self.family)).collect();
                         self.stop(step, &Stop::Elsewhere(*span, why.clone()), &gone, &before);
                     }
                     Whither::Unknown(why) => self.unclear(&noted, why.clone(), &mine),
@@ -523,61 +512,6 @@ impl<'w> Search<'_, 'w, '_> {
         }
     }
 
-    /// A flow that passed the last device, as it arrived there.
-    fn at_the_last(&self, flow: Flow) -> Option<Flow> {
-        let back = flow.back.clone()?;
-        let piece = self.piece(&back, &flow.now)?;
-        Some(Flow {
-            now: back.passing.before(&piece, self.family)?.without_conditions(),
-            crossed: true,
-            back: back.before.clone(),
-            certain: flow.certain,
-        })
-    }
-
-    /// The part of what a device accepted that has become some packets after it.
-    fn piece(&self, back: &Back, now: &Cube) -> Option<Cube> {
-        let piece = back.passing.accepted_as.and(&kept(now, self.family))?;
-        match now.field(Field::Ttl) {
-            Some(set) => piece.with(Dim::field(Field::Ttl), set, self.family),
-            None => Some(piece),
-        }
-    }
-
-    /// What packets of `end`, a part of a flow as it is now, were when they left the start, with what each device did to them, the first first.
-    fn origin(&self, flow: &Flow, end: &Cube) -> Option<(Cube, Vec<(Passed, bool)>)> {
-        let mut now = end.clone();
-        let mut back = flow.back.clone();
-        let mut all = Vec::new();
-        let mut crossed = flow.crossed;
-        while let Some(step) = back {
-            if crossed && let Some(set) = now.field(Field::Ttl).cloned() {
-                // As it left: the next device saw one hop less than the rules of this one.
-                let before = if step.hopped { one_hop_more(&set) } else { set };
-                now = now.replaced(Dim::field(Field::Ttl), Some(before), self.family)?;
-            }
-            crossed = true;
-            let piece = self.piece(&step, &now)?;
-            let arriving = step.passing.before(&piece, self.family)?;
-            let chosen = step.passing.chosen();
-            let narrowed = chosen.iter().any(|f| match (step.passing.accepted_as.field(*f), piece.field(*f)) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(all), Some(some)) => !all.is_subset(some),
-            });
-            now = kept(&arriving, self.family);
-            if let Some(set) = arriving.field(Field::Ttl) {
-                now = now.with(Dim::field(Field::Ttl), set, self.family).unwrap_or(now);
-            }
-            let passed = Passed { arriving, accepted: piece, chosen, line: step.line, via: step.passing.via.clone() };
-            all.push((passed, narrowed));
-            back = step.before.clone();
-        }
-        all.reverse();
-        let first = all.first().map_or_else(|| now.clone(), |(p, _)| p.arriving.clone());
-        Some((first, all))
-    }
-
     fn arrived(&mut self, flows: &[Flow], trail: &Trail, end: &End) {
         for flow in flows {
             let zone = if self.target.internet && *end == End::Network {
@@ -587,7 +521,7 @@ impl<'w> Search<'_, 'w, '_> {
             };
             let ends: Vec<Cube> = zone.iter().flat_map(|z| self.service.iter().filter_map(|s| z.and(s))).collect();
             for piece in ends {
-                let Some((_, passed)) = self.origin(flow, &piece) else { continue };
+                let Some((_, passed)) = flow.origin(&piece, self.family) else { continue };
                 if self.out.found.len() >= LINES {
                     self.out.limits.push(format!("more than {LINES} sets of packets get there: the rest is not listed"));
                     return;
@@ -607,7 +541,7 @@ impl<'w> Search<'_, 'w, '_> {
     /// Packets are stopped at a device: they are told as they arrive there.
     fn stop(&mut self, step: &Step, stop: &Stop, flows: &[Flow], trail: &Trail) {
         for flow in flows {
-            let Some((packets, passed)) = self.origin(flow, &flow.now) else { continue };
+            let Some((packets, passed)) = flow.origin(&flow.now, self.family) else { continue };
             if self.out.stopped.len() >= LINES {
                 self.out.limits.push(format!("more than {LINES} sets of packets are stopped: the rest is not listed"));
                 return;
@@ -645,17 +579,6 @@ fn changed_unseen(from: &Device, to: &Analysis<'_>) -> Option<Field> {
         })
     };
     [Field::Dscp, Field::Ttl, Field::Length].into_iter().find(|f| to.space.is_matched(*f) && sets(*f))
-}
-
-/// A flow on its way to the next device.
-fn crossing(flow: &Flow, hopped: bool, matched: bool, family: Family) -> Option<Flow> {
-    let now = kept(&flow.now, family);
-    let set = flow.now.field(Field::Ttl);
-    if !matched && set.is_none() {
-        return Some(Flow { now, crossed: true, ..flow.clone() });
-    }
-    let left = if hopped { one_hop_less(set) } else { set.cloned().unwrap_or(Ranges::interval(1, 255)) };
-    Some(Flow { now: now.with(Dim::field(Field::Ttl), &left, family)?, crossed: true, ..flow.clone() })
 }
 
 /// Whether a set of packets passes at times whatever the conditions are: it asks for none, or for no more than that no rate is exceeded.

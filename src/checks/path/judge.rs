@@ -47,7 +47,7 @@ pub(in crate::checks) fn stops_on_the_way(
         let (line, at) = words_of(analysis, &stopped.stop, span);
         let way: Vec<&str> = stopped.steps.iter().filter_map(|s| world.devices.get(s.device)).map(|d| d.name.as_str()).collect();
         let what = words::service_words(
-            &crate::packets::readable(&[stopped.arriving.clone()], family).into_iter().next().unwrap_or_default(),
+            &crate::packets::readable(std::slice::from_ref(&stopped.arriving), family).into_iter().next().unwrap_or_default(),
             family,
         );
         let way = if way.len() > 1 { format!(", on the way over {}", way.join(" and ")) } else { String::new() };

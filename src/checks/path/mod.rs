@@ -5,12 +5,14 @@
 //! it is never taken for blocked or passed.
 
 mod compose;
+mod flowing;
 pub(super) mod judge;
 mod replay;
 mod start;
 mod topology;
 
 pub use compose::{End, Found, LINES, Paths, Step, Stop, Stopped, Unclear, paths};
+pub use flowing::Passed;
 pub use replay::{Replay, replay};
 pub use start::{Start, from_worker, from_zone};
 

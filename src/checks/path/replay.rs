@@ -1,7 +1,8 @@
 //! One packet from the first device to the last, by the independent walk at each of them.
 
 use super::KEPT;
-use super::compose::{Found, Passed, Step};
+use super::compose::{Found, Step};
+use super::flowing::Passed;
 use crate::checks::World;
 use crate::eval::walk::{Outcome, walk, walk_given};
 use crate::eval::{Analysis, Limit, Way, words};

@@ -25,6 +25,9 @@ pub(super) enum Next {
     Unknown(String),
 }
 
+/// A prefix, the longest first: its length, first and last address.
+type Prefix = (std::cmp::Reverse<u8>, u128, u128);
+
 /// Packets by where they go on from a device.
 pub(super) struct Onward {
     /// Which of the packets.
@@ -131,7 +134,7 @@ impl<'w> Topology<'w> {
         family: Family,
         to: &Ranges,
     ) -> Result<Vec<(Ranges, Vec<Next>)>, Limit> {
-        let mut by_prefix: BTreeMap<(std::cmp::Reverse<u8>, u128, u128), Vec<(u32, Next)>> = BTreeMap::new();
+        let mut by_prefix: BTreeMap<Prefix, Vec<(u32, Next)>> = BTreeMap::new();
         let mut add = |net: ipnetwork::IpNetwork, metric: u32, next: Next| -> Result<(), Limit> {
             let (f, lo, hi) = prefix_bounds(net);
             if f != family || !Ranges::interval(lo, hi).overlaps(to) {
@@ -209,7 +212,7 @@ impl<'w> Topology<'w> {
         let tunnels: Vec<&Tunnel> = device.tunnels.iter().filter(|t| t.interfaces().is_some_and(|p| p.matches(oif))).collect();
         match tunnels.as_slice() {
             [] => self.on_the_wire(at, oif, via, family, to, &mut out),
-            [one] => self.into_tunnel(at, one, family, &mut out),
+            [one] => self.by_tunnel(at, one, family, &mut out),
             [..] => out.push(unknown(format!("several tunnels of {} may be {oif}", device.name))),
         }
         out
@@ -276,9 +279,9 @@ impl<'w> Topology<'w> {
         (x != y && !crate::net::is_global_unicast(family, n)).then(|| format!("{address} at {y} is taken to be on the same network as {x}"))
     }
 
-    fn into_tunnel(&self, at: usize, tunnel: &'w Tunnel, family: Family, out: &mut Vec<Onward>) {
+    fn by_tunnel(&self, at: usize, tunnel: &'w Tunnel, family: Family, out: &mut Vec<Onward>) {
         match tunnel.kind {
-            TunnelKind::WireGuard => self.into_wireguard(tunnel, family, out),
+            TunnelKind::WireGuard => self.by_wireguard(tunnel, family, out),
             TunnelKind::OpenVpn => match self.ends.of_openvpn(tunnel).as_slice() {
                 [one] => out.push(Onward {
                     filter: Cube::any(),
@@ -301,7 +304,7 @@ impl<'w> Topology<'w> {
 
     /// WireGuard sends to the peer with the longest prefix; of equal ones the last that was written has it (wg(8), `allowed-ips`). The other end drops
     /// what comes from an address that it does not allow its peer.
-    fn into_wireguard(&self, tunnel: &'w Tunnel, family: Family, out: &mut Vec<Onward>) {
+    fn by_wireguard(&self, tunnel: &'w Tunnel, family: Family, out: &mut Vec<Onward>) {
         let mut all: Vec<(std::cmp::Reverse<u8>, std::cmp::Reverse<usize>, u128, u128)> = Vec::new();
         for (i, peer) in tunnel.peers.iter().enumerate() {
             for (net, _) in &peer.allowed {

@@ -308,10 +308,8 @@ impl<'w> Pair<'w> {
         let (a, b) = (keys(self.a.1), keys(self.b.1));
         let shown = |s: &Secret| is_plain(run.world, *s);
         let (left, right) = self.names();
-        let missing = |list: &[Secret], name: &str| match list.iter().find(|s| !shown(s)) {
-            Some(s) => Some((s.0, format!("that of {name} is not readable as text"))),
-            None => None,
-        };
+        let missing =
+            |list: &[Secret], name: &str| list.iter().find(|s| !shown(s)).map(|s| (s.0, format!("that of {name} is not readable as text")));
         let unread = missing(&a, &left).or_else(|| missing(&b, &right));
         let none =
             |list: &[Secret], t: &Tunnel, name: &str| list.is_empty().then(|| (t.span, format!("that of {name} is not in what was read")));
