@@ -58,7 +58,8 @@ const REJECTS: &str = "table inet f { chain i {
   tcp dport 601-700 drop
   udp dport 1-10 drop
   udp dport 11-12 reject with icmpx admin-prohibited
-} }";
+}
+}";
 
 fn silent() -> String {
     let list: Vec<String> = OPEN.iter().map(u16::to_string).collect();
@@ -68,7 +69,8 @@ fn silent() -> String {
   icmpv6 type {{ 133, 134, 135, 136 }} accept
   tcp dport {{ {} }} accept
   udp dport 53 accept
-}} }}",
+}}
+}}",
         list.join(", ")
     )
 }

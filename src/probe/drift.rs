@@ -47,7 +47,8 @@ pub fn compare(world: &World<'_>, zone: &Zone, scan: &Scan, expected: &[Expected
         let Some(e) = expected.iter().find(|e| e.address == host.address) else { continue };
         considered.extend(e.devices.iter().map(|(d, _)| d.clone()));
         let here = Label::new(place, "");
-        for why in &e.unknown {
+        let decided = e.tcp.perhaps.is_empty() && e.udp.perhaps.is_empty();
+        for why in e.unknown.iter().filter(|_| !decided) {
             let message = format!("what should be open at {} is not known: {why}", host.address);
             found.entry(DRIFT).or_default().push(Finding::unknown(message, here.clone(), vec![]).about(format!("{}", host.address)));
         }

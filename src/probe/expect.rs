@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Protocol;
 use super::ports::Ports;
 use super::top::top;
-use crate::checks::{World, Zone, cross, forwards, from_zone};
+use crate::checks::{World, Zone, cross, forwards, from_zone, to_zone};
 use crate::eval::flow::{Passing, Query, Want, passing_in};
 use crate::eval::plain::opening;
 use crate::eval::{Analysis, Line, Way};
@@ -87,6 +87,18 @@ impl Sides {
         }
     }
 
+    /// Nothing is known.
+    fn unknown() -> Sides {
+        Sides { open: Ranges::EMPTY, perhaps: Ranges::interval(0, u16::MAX.into()) }
+    }
+
+    /// Where it is not known which of the two is so: what both say is.
+    fn either(&self, other: &Sides) -> Sides {
+        let open = self.open.and(&other.open);
+        let all = self.open.or(&self.perhaps).or(&other.open).or(&other.perhaps);
+        Sides { perhaps: all.minus(&open), open }
+    }
+
     /// Of two filters one behind the other: what both let through.
     fn and(&self, other: &Sides) -> Sides {
         let open = self.open.and(&other.open);
@@ -115,6 +127,31 @@ impl Sides {
 }
 
 impl Expected {
+    /// Asks a device about both protocols, and keeps which lines decide.
+    fn ask(&mut self, world: &World<'_>, analysis: &Analysis<'_>, zone: &Zone, way: Way, questions: &[Question; 2]) -> [Sides; 2] {
+        let device = analysis.device;
+        if way == Way::Forward && !forwards(world, device) {
+            return [Sides::CLOSED, Sides::CLOSED];
+        }
+        if let Some(missing) = analysis.missing(way, questions[0].family) {
+            self.unknown.push(format!("{}: {}: {}", device.name, missing.what, missing.export));
+            return [Sides::unknown(), Sides::unknown()];
+        }
+        if !self.devices.contains(&(device.name.clone(), way)) {
+            self.devices.push((device.name.clone(), way));
+        }
+        [0, 1].map(|i| match ask(analysis, zone, way, &questions[i]) {
+            Ok((answer, decisions)) => {
+                self.decisions.extend(decisions);
+                answer
+            }
+            Err(why) => {
+                self.unknown.push(format!("{}: {why}", device.name));
+                Sides::unknown()
+            }
+        })
+    }
+
     /// What is said of the ports of a protocol.
     pub fn sides(&self, protocol: Protocol) -> &Sides {
         match protocol {
@@ -152,35 +189,32 @@ pub fn expected(world: &World<'_>, zone: &Zone, address: IpAddr, source: Option<
         source,
         decisions: Vec::new(),
     };
-    let all = Ranges::interval(0, u16::MAX.into());
-    let open = Sides { open: all.clone(), perhaps: Ranges::EMPTY };
+    let open = Sides { open: Ranges::interval(0, u16::MAX.into()), perhaps: Ranges::EMPTY };
     let mut sides = [open.clone(), open];
-    for (device, own) in before(world, zone, family, number) {
+    for (device, owns) in before(world, zone, family, number) {
         let Some(analysis) = world.analysis(&device.name) else { continue };
-        let ways: &[Way] = if own { &[Way::Input, Way::Forward] } else { &[Way::Forward] };
-        let mut here = [Sides::CLOSED, Sides::CLOSED];
-        for way in ways.iter().copied() {
-            if device.switched_off(family) || (way == Way::Forward && !forwards(world, device)) {
-                continue;
+        if device.switched_off(family) {
+            continue;
+        }
+        let mut ask = |way: Way, own: bool| {
+            let question = |protocol| Question { family, target: number, own, source, protocol };
+            out.ask(world, analysis, zone, way, &[question(Protocol::Tcp), question(Protocol::Udp)])
+        };
+        let as_own = |ask: &mut dyn FnMut(Way, bool) -> [Sides; 2]| {
+            let (input, forward) = (ask(Way::Input, true), ask(Way::Forward, true));
+            [input[0].or(&forward[0]), input[1].or(&forward[1])]
+        };
+        let here = match owns {
+            Owns::Yes => as_own(&mut ask),
+            Owns::No => ask(Way::Forward, false),
+            Owns::Unknown => {
+                let (own, other) = (as_own(&mut ask), ask(Way::Forward, false));
+                [own[0].either(&other[0]), own[1].either(&other[1])]
             }
-            if let Some(missing) = analysis.missing(way, family) {
-                out.unknown.push(format!("{}: {}: {}", device.name, missing.what, missing.export));
-                here = [(); 2].map(|()| Sides { open: Ranges::EMPTY, perhaps: all.clone() });
-                continue;
-            }
-            out.devices.push((device.name.clone(), way));
-            for (side, protocol) in here.iter_mut().zip([Protocol::Tcp, Protocol::Udp]) {
-                match ask(analysis, zone, way, &Question { family, target: number, own, source, protocol }) {
-                    Ok((answer, decisions)) => {
-                        *side = side.or(&answer);
-                        out.decisions.extend(decisions);
-                    }
-                    Err(why) => {
-                        out.unknown.push(format!("{}: {why}", device.name));
-                        *side = Sides { open: Ranges::EMPTY, perhaps: all.clone() };
-                    }
-                }
-            }
+        };
+        if owns == Owns::Unknown {
+            let text = "its addresses were not read, so that it is not known whether it is the target itself: export ip addr too";
+            out.unknown.push(format!("{}: {text}", device.name));
         }
         sides = [sides[0].and(&here[0]), sides[1].and(&here[1])];
     }
@@ -188,7 +222,7 @@ pub fn expected(world: &World<'_>, zone: &Zone, address: IpAddr, source: Option<
         if out.unknown.is_empty() {
             out.unknown.push(format!("none of the devices that were read stands between {} and {address}", zone.name));
         }
-        sides = [(); 2].map(|()| Sides { open: Ranges::EMPTY, perhaps: all.clone() });
+        sides = [Sides::unknown(), Sides::unknown()];
     }
     [out.tcp, out.udp] = sides;
     out
@@ -252,10 +286,19 @@ fn relevant(analysis: &Analysis<'_>, zone: &Zone, way: Way, q: &Question, want: 
     if arriving.is_empty() {
         return Ok(Vec::new());
     }
-    let found = passing_in(analysis, Query::new(way, family, want), &arriving, &[Cube::any()], STEPS).map_err(|limit| limit.to_string())?;
+    // Routes say through which interface it leaves; what is translated goes where the translation says.
+    let deciding = if way == Way::Forward && !q.own { to_zone(analysis, &place(q, zone), way, family) } else { vec![Cube::any()] };
+    let found = passing_in(analysis, Query::new(way, family, want), &arriving, &deciding, STEPS).map_err(|limit| limit.to_string())?;
     let own = own_addresses(analysis, family).or(&if q.own { Ranges::single(q.target) } else { Ranges::EMPTY });
     let stays = |p: &Passing| p.accepted_as.field(Field::Dst).is_none_or(|d| d.overlaps(&own));
     Ok(found.into_iter().filter(|p| if way == Way::Input { stays(p) } else { !q.own || !stays(p) }).collect())
+}
+
+/// The target as a place.
+fn place(q: &Question, zone: &Zone) -> Zone {
+    let set = |family: Family| if q.family == family { Ranges::single(q.target) } else { Ranges::EMPTY };
+    let name = String::from("target");
+    Zone { name, v4: set(Family::V4), v6: set(Family::V6), internet: false, on: Default::default(), through: Vec::new(), span: zone.span }
 }
 
 fn own_addresses(analysis: &Analysis<'_>, family: Family) -> Ranges {
@@ -266,15 +309,31 @@ fn own_addresses(analysis: &Analysis<'_>, family: Family) -> Ranges {
     })
 }
 
-/// The devices before a target, and whether it is an address of theirs: the one that has the address; else those that are connected to its
-/// network or have a route to it that is not the default; else all that forward. Where the target is in the zone itself, only the one that has it.
-fn before<'w>(world: &'w World<'_>, zone: &Zone, family: Family, target: u128) -> Vec<(&'w Device, bool)> {
+/// Whether a device has an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owns {
+    Yes,
+    No,
+    Unknown,
+}
+
+/// The devices before a target: the one that has the address; else those that are connected to its network or have a route to it that is not the
+/// default; else all that forward, and those that may have it. Where the target is in the zone itself, only the one that has it, or may.
+fn before<'w>(world: &'w World<'_>, zone: &Zone, family: Family, target: u128) -> Vec<(&'w Device, Owns)> {
     let known = || world.devices.iter().filter(|d| d.filter_is_known());
     let addresses = |d: &'w Device| d.interfaces.iter().flatten().filter(|i| !is_loopback(&i.name)).flat_map(|i| &i.addresses);
-    let owner: Vec<(&Device, bool)> =
-        known().filter(|d| addresses(d).any(|a| to_number(a.ip()) == (family, target))).map(|d| (d, true)).collect();
-    if !owner.is_empty() || (!zone.internet && zone.addresses(family).contains(target)) {
+    let owner: Vec<(&Device, Owns)> =
+        known().filter(|d| addresses(d).any(|a| to_number(a.ip()) == (family, target))).map(|d| (d, Owns::Yes)).collect();
+    if !owner.is_empty() {
         return owner;
+    }
+    // Addresses that are given from elsewhere are not known either.
+    let dynamic = |d: &Device| d.interfaces.iter().flatten().any(|i| i.dynamic.contains(&family));
+    let owns = |d: &'w Device| if addresses(d).next().is_none() || dynamic(d) { Owns::Unknown } else { Owns::No };
+    let alone = world.devices.len() == 1;
+    let may = |d: &&Device| alone || (!world.is_worker(&d.name) && forwards(world, d));
+    if !zone.internet && zone.addresses(family).contains(target) {
+        return known().filter(|d| may(d) && owns(d) == Owns::Unknown).map(|d| (d, Owns::Unknown)).collect();
     }
     let leads = |d: &&Device| {
         let connected = d.interfaces.iter().flatten().flat_map(|i| &i.addresses).copied();
@@ -284,12 +343,12 @@ fn before<'w>(world: &'w World<'_>, zone: &Zone, family: Family, target: u128) -
             .map(prefix_bounds)
             .any(|(f, lo, hi)| f == family && hi - lo < family.max_address() && (lo..=hi).contains(&target))
     };
-    let near: Vec<(&Device, bool)> =
-        known().filter(|d| !world.is_worker(&d.name) && forwards(world, d)).filter(leads).map(|d| (d, false)).collect();
+    let near: Vec<(&Device, Owns)> =
+        known().filter(|d| !world.is_worker(&d.name) && forwards(world, d)).filter(leads).map(|d| (d, Owns::No)).collect();
     if !near.is_empty() {
         return near;
     }
-    known().filter(|d| !world.is_worker(&d.name) && forwards(world, d)).map(|d| (d, false)).collect()
+    known().filter(may).map(|d| (d, owns(d))).collect()
 }
 
 #[cfg(test)]

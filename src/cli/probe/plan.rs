@@ -136,7 +136,7 @@ fn permission(
         None => refused(format!(
             "nobody has said that you may ask {}: write who allowed it into {AUTHORITY} (fwproof, authorised_by, until, targets), or say \
              --i-am-authorised if you are",
-            counted(foreign.len(), "this target", "these targets")
+            if foreign.len() == 1 { "this target".to_owned() } else { format!("these {} targets", foreign.len()) }
         )),
     }
 }
