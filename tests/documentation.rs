@@ -139,8 +139,8 @@ fn the_bounds_that_are_written_are_those_of_the_code() {
 
 #[test]
 fn every_case_of_the_windows_firewall_names_a_test_that_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests: String = ["tests/windows_firewall.rs", "src/vendors/windows/tests.rs"].iter().map(|p| fs::read_to_string(root.join(p)).unwrap()).collect();
+    let tests: String =
+        ["tests/windows_firewall.rs", "src/vendors/windows/tests.rs"].iter().map(|p| fs::read_to_string(root().join(p)).unwrap()).collect();
     let text = page("docs/windows-firewall.md");
     let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| ") && l.contains('`')).collect();
     assert!(rows.len() > 10);
