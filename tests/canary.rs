@@ -459,6 +459,24 @@ fn vpn_clients(root: &Path, m: &mut Marks) {
     );
     write(
         root,
+        "mac-both/both.mobileconfig",
+        &format!(
+            "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>PayloadContent</key><array><dict><key>PayloadType</key><string>com.apple.security.firewall</string><key>EnableFirewall</key><true/></dict>\n\
+             <dict><key>PayloadType</key><string>com.apple.vpn.managed</string><key>VPNType</key><string>IPSec</string><key>IPSec</key><dict><key>SharedSecret</key><string>{}</string></dict></dict></array></dict></plist>\n",
+            m.word("mac secret beside a firewall"),
+        ),
+    );
+    write(
+        root,
+        "gp/globalprotect.reg",
+        &format!(
+            "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Palo Alto Networks\\GlobalProtect\\Settings]\n\"connect-method\"=\"user-logon\"\n\"user-password\"=\"{}\"\n\"auth-cookie\"=\"{}\"\n",
+            m.word("globalprotect password"),
+            m.word("globalprotect cookie"),
+        ),
+    );
+    write(
+        root,
         "fct/vpn.xml",
         &format!(
             "<forticlient_configuration><vpn><ipsecvpn><connections><connection><name>a</name><ike_settings><server>192.0.2.9</server><authentication_method>Preshared Key</authentication_method><auth_data><preshared_key>{}</preshared_key></auth_data><xauth><enabled>1</enabled><password>{}</password></xauth></ike_settings></connection></connections></ipsecvpn></vpn></forticlient_configuration>\n",
@@ -541,6 +559,8 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
         "nm/wifi.nmconnection",
         "fct/vpn.xml",
         "laptop/local.reg",
+        "mac-both/both.mobileconfig",
+        "gp/globalprotect.reg",
     ];
     let mut leaks = String::new();
     for file in files {
@@ -553,6 +573,10 @@ fn every_format_is_read_alone_and_as_another_without_showing_a_secret() {
             "networkmanager",
             "rasphone",
             "apple-vpn",
+            "macos-firewall",
+            "globalprotect",
+            "collect-manifest",
+            "listening",
             "forticlient",
             "iptables",
             "nftables",

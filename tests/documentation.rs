@@ -136,3 +136,18 @@ fn the_bounds_that_are_written_are_those_of_the_code() {
         assert!(text.contains(&format!("\n| {what} | {value} |")), "{what}: {value}");
     }
 }
+
+#[test]
+fn every_case_of_the_windows_firewall_names_a_test_that_exists() {
+    let tests: String =
+        ["tests/windows_firewall.rs", "src/vendors/windows/tests.rs"].iter().map(|p| fs::read_to_string(root().join(p)).unwrap()).collect();
+    let text = page("docs/windows-firewall.md");
+    let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| ") && l.contains('`')).collect();
+    assert!(rows.len() > 10);
+    for row in rows {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or("");
+        for name in last.split('`').skip(1).step_by(2).filter(|n| !n.contains('/')) {
+            assert!(tests.contains(&format!("fn {name}(")), "{name}");
+        }
+    }
+}

@@ -57,6 +57,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("no-unused-object", "branch-fw/fortigate.conf", "old-isp-router"),
     ("docker-bypasses-worker-firewall", "hana/iptables-save.txt", "--dport 5432 -j DNAT"),
     ("worker-inbound-default-deny", "zones/home.xml", "target=\"ACCEPT\""),
+    ("worker-has-host-firewall", "acme/staff.csv", "kofis-mac"),
+    ("worker-firewall-on-everywhere", "kofis-mac-20261120T163011Z/socketfilterfw.txt", "Firewall is disabled"),
+    ("worker-offers-no-remote-control", "kofis-mac-20261120T163011Z/listening.txt", "*.22"),
+    ("worker-offers-no-remote-control", "JANA-LT-20261120T071502Z/listening.json", "3389"),
+    ("worker-firewall-no-local-override", "JANA-LT-20261120T071502Z/firewall.json", "AllowLocalFirewallRules"),
 ];
 
 fn at(judged: &Judged, finding: &fwproof::diag::Finding) -> (String, String) {

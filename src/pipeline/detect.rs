@@ -81,6 +81,11 @@ pub(super) fn recognise(file: &SourceFile, explicit: bool, forced: Option<&'stat
             .into();
         return Kind::Other { text, meant: true };
     }
+    let lower = file.path.to_ascii_lowercase();
+    if file.text.starts_with("bplist00") && (explicit || ["alf", "globalprotect", "firewall"].iter().any(|w| lower.contains(w))) {
+        let text = "is a binary property list, and is not read: convert it first (plutil -convert xml1 -o alf.plist com.apple.alf.plist)".into();
+        return Kind::Other { text, meant: true };
+    }
     if file.encoding == Encoding::Binary {
         return match explicit || telling {
             true => Kind::Other { text: "is not text; export the configuration as text".into(), meant: true },

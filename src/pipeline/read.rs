@@ -347,7 +347,12 @@ fn make_devices(read: Pieces, resolved: &Resolved, estate: &BTreeSet<String>, op
         if !device.digests.is_empty() {
             let notes = collected::verify(&mut device, &sources, &digests);
             for note in notes {
-                reports[note.span.file.0 as usize].notes.push(note);
+                let report = &mut reports[note.span.file.0 as usize];
+                let line = sources.get(note.span.file).line_index(note.span.start);
+                if let Some(state) = report.lines.get_mut(line) {
+                    *state = (*state).max(note.state);
+                }
+                report.notes.push(note);
             }
         }
         // The day of the file is the day of its copy; a header knows better.

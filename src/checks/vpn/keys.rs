@@ -102,6 +102,8 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
     // of its ends shows the private part.
     let mut private: BTreeMap<String, Vec<Use<'_>>> = BTreeMap::new();
     let mut shared: BTreeMap<String, Vec<Use<'_>>> = BTreeMap::new();
+    // A certificate is about one key: where the key was cut out of an export, it tells whether two devices have the same.
+    let mut certified: BTreeMap<&str, (bool, Vec<Use<'_>>)> = BTreeMap::new();
     let mut elsewhere: Vec<(&Device, Span)> = Vec::new();
     let redactor = run.world.redactor;
     for (device, tunnel) in run.tunnels(|_| true) {
@@ -112,7 +114,13 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
             TunnelKind::Ipsec | TunnelKind::TlsVpn | TunnelKind::Sstp => tunnel.role == TunnelRole::Client,
             _ => false,
         };
-        if is_client(tunnel) && keyed && !shown {
+        let certificate = tunnel.setting("certificate");
+        if let Some(certificate) = certificate {
+            let (cut, uses) = certified.entry(&certificate.value).or_default();
+            *cut |= tunnel.private_key.is_none();
+            uses.push(Use { device, span: certificate.span, what: tunnel.interface.clone(), ends: None });
+        }
+        if is_client(tunnel) && keyed && !shown && certificate.is_none() {
             elsewhere.push((device, tunnel.setting("key").map_or(tunnel.span, |s| s.span)));
         }
         let label = tunnel.private_key.and_then(|s| redactor.label(s.0).map(|l| (l, s.0)));
@@ -170,6 +178,7 @@ pub(super) fn unique_keys(run: &mut Run<'_, '_>) {
         }
     }
     keys_elsewhere(run, &elsewhere);
+    private.extend(certified.into_iter().filter(|(_, (cut, _))| *cut).map(|(text, (_, uses))| (text.to_owned(), uses)));
     for (uses, what) in private.into_values().map(|u| (u, "private key")).chain(shared.into_values().map(|u| (u, "pre-shared key"))) {
         let mut devices: Vec<&str> = uses.iter().map(|u| u.device.name.as_str()).collect();
         devices.sort_unstable();

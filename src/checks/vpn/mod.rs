@@ -56,6 +56,10 @@ enum Aspect {
     NoDuplicateCn,
     /// An OpenVPN server does not pass traffic between its clients.
     ClientIsolation,
+    /// Logging in to a VPN takes a second factor, where the configuration shows it.
+    SecondFactor,
+    /// Sessions of a VPN end, where the configuration shows it.
+    SessionsEnd,
 }
 
 /// An aspect with what can be set about it.
@@ -138,8 +142,10 @@ impl Check for Vpn {
             Aspect::NoCompression => settings::no_compression(&mut run),
             Aspect::NoDuplicateCn => settings::no_duplicate_cn(&mut run),
             Aspect::ClientIsolation => settings::client_isolation(&mut run),
+            Aspect::SecondFactor => settings::second_factor(&mut run),
+            Aspect::SessionsEnd => settings::sessions_end(&mut run),
         }
-        if self.aspect == Aspect::Crypto {
+        if matches!(self.aspect, Aspect::Crypto | Aspect::SecondFactor | Aspect::SessionsEnd) {
             // That a VPN is there at all is for `coverage` to ask.
             run.outcome.inapplicable = run.devices.iter().map(|d| d.name.clone()).collect();
             run.outcome.inapplicable_if_alone = true;

@@ -3,7 +3,7 @@
 
 use super::{Run, is_client, is_openvpn, is_server, is_static_key};
 use crate::diag::{Finding, Label};
-use crate::model::CryptoUse;
+use crate::model::{CryptoUse, Tunnel};
 
 /// Without one of these any certificate of the same authority, that of another client too, passes for the server's (openvpn(8),
 /// `--remote-cert-tls`, "man-in-the-middle").
@@ -86,6 +86,31 @@ pub(super) fn client_isolation(run: &mut Run<'_, '_>) {
         if let Some(setting) = tunnel.setting("client-to-client") {
             let finding = Finding::new("the server passes traffic between its clients past the firewall", Label::new(setting.span, ""));
             run.say(device, "client-to-client", finding);
+        }
+    }
+}
+
+/// Who has the password, or the device, has the network. Most configurations do not show it: the server asks for it.
+pub(super) fn second_factor(run: &mut Run<'_, '_>) {
+    for (device, tunnel) in run.tunnels(|t| t.second_factor.is_some()) {
+        let Some(fact) = tunnel.second_factor.as_ref().filter(|f| !f.value) else { continue };
+        let finding = Finding::new("one factor is enough to log in to the VPN", Label::new(fact.span, ""));
+        run.say(device, tunnel.title(), finding);
+    }
+}
+
+/// Settings after which a session ends by itself, in seconds; 0 is never (`Set-VpnConnection`, `-IdleDisconnectSeconds`; openvpn(8), `--inactive` and
+/// `--session-timeout`).
+const SESSION_LIMITS: [&str; 3] = ["IdleDisconnectSeconds", "inactive", "session-timeout"];
+
+pub(super) fn sessions_end(run: &mut Run<'_, '_>) {
+    let limits = |t: &Tunnel| SESSION_LIMITS.iter().filter_map(|n| t.setting(n)).cloned().collect::<Vec<_>>();
+    for (device, tunnel) in run.tunnels(|t| !limits(t).is_empty()) {
+        let limits = limits(tunnel);
+        let never = |value: &str| value.split_whitespace().next().is_none_or(|n| n == "0");
+        if let Some(first) = limits.first().filter(|_| limits.iter().all(|s| never(&s.value))) {
+            let message = format!("a session of the VPN never ends by itself ({} is 0)", first.name);
+            run.say(device, tunnel.title(), Finding::new(message, Label::new(first.span, "")));
         }
     }
 }

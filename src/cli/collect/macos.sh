@@ -123,7 +123,7 @@ packet_filter() {
   pfctl -s info >.info || return
   grep '^Status:' .info
   echo "TRANSLATION RULES:" && pfctl -a '*' -sn
-  echo "FILTER RULES:" && pfctl -a '*' -sr && { pfctl -vs Interfaces | grep '(skip)' || true; }
+  echo "FILTER RULES:" && pfctl -a '*' -sr && pfctl -vs Interfaces
 }
 code=0
 packet_filter >.part 2>/dev/null || code=$?

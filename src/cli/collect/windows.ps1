@@ -25,8 +25,9 @@ $manifest = New-Object Collections.ArrayList
 [void]$manifest.Add("time: $($now.ToString('yyyy-MM-ddTHH:mm:ssZ'))")
 [void]$manifest.Add("elevated: $elevated")
 
-# Runs a block that returns a text, writes the text into a file, and notes what came of it.
-function Keep([string]$What, [string]$File, [string]$Command, [scriptblock]$Block) {
+# Runs a block that returns a text, writes the text into a file, and notes what came of it. (A block sees the names of this function: they are
+# none of its own.)
+function Keep([string]$What, [string]$OutFile, [string]$Command, [scriptblock]$Block) {
     try {
         $text = [string](& $Block)
     } catch [Management.Automation.CommandNotFoundException] {
@@ -40,11 +41,11 @@ function Keep([string]$What, [string]$File, [string]$Command, [scriptblock]$Bloc
         [void]$manifest.Add("nothing $What 0 - - $Command")
         return
     }
-    $path = Join-Path $root $File
+    $path = Join-Path $root $OutFile
     [void](New-Item -ItemType Directory -Force -Path (Split-Path $path))
     [IO.File]::WriteAllText($path, $text, $utf8)
     $hash = (Get-FileHash -Algorithm SHA256 -LiteralPath $path).Hash.ToLower()
-    [void]$manifest.Add("got $What 0 $hash $($File.Replace('\', '/')) $Command")
+    [void]$manifest.Add("got $What 0 $hash $($OutFile.Replace('\', '/')) $Command")
 }
 
 function Json($Object) { if ($Object) { ConvertTo-Json -InputObject $Object -Depth 6 } }
@@ -94,13 +95,13 @@ if (Test-Path $wireguard) {
 }
 $files = Get-ChildItem -ErrorAction SilentlyContinue -Path "$env:USERPROFILE\OpenVPN\config\*.ovpn", "$env:ProgramFiles\OpenVPN\config\*.ovpn",
     "$env:ProgramFiles\OpenVPN\config-auto\*.ovpn"
-foreach ($file in $files) {
-    Keep vpn "openvpn\$($file.Name -replace '[^A-Za-z0-9._-]', '_')" "openvpn $($file.Name -replace '\s', '_')" { OpenVpn ([IO.File]::ReadAllText($file.FullName)) }
+foreach ($from in $files) {
+    Keep vpn "openvpn\$($from.Name -replace '[^A-Za-z0-9._-]', '_')" "openvpn $($from.Name -replace '\s', '_')" { OpenVpn ([IO.File]::ReadAllText($from.FullName)) }
 }
 $files = Get-ChildItem -ErrorAction SilentlyContinue -Path "$env:ProgramData\Cisco\Cisco AnyConnect Secure Mobility Client\Profile\*.xml",
     "$env:ProgramData\Cisco\Cisco Secure Client\VPN\Profile\*.xml"
-foreach ($file in $files) {
-    Keep vpn ($file.Name -replace '[^A-Za-z0-9._-]', '_') 'anyconnect' { [IO.File]::ReadAllText($file.FullName) }
+foreach ($from in $files) {
+    Keep vpn ($from.Name -replace '[^A-Za-z0-9._-]', '_') 'anyconnect' { [IO.File]::ReadAllText($from.FullName) }
 }
 if (Test-Path 'HKLM:\SOFTWARE\Palo Alto Networks\GlobalProtect') {
     Keep vpn globalprotect.reg 'reg export GlobalProtect' {

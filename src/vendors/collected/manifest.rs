@@ -88,6 +88,9 @@ fn read(reader: &mut Reader<'_>) {
     if !system.is_empty() && !system.starts_with("Linux") {
         reader.device.no_sysctl = true;
     }
+    if whole_filter(reader.file, &system, elevated) {
+        reader.device.exhaustive = true;
+    }
     for (sort, (_, shows)) in sorts.into_iter().zip(Shows::ALL) {
         // One way of showing it is enough: iptables is not asked where nftables has answered.
         if sort.shown {
@@ -97,6 +100,23 @@ fn read(reader: &mut Reader<'_>) {
             reader.device.fragment.get_or_insert((first.span, format!("{}; collect as an administrator", first.text)));
         }
         reader.device.lacking.extend(sort.lacking);
+    }
+}
+
+/// Whether every packet filter of the host was asked, and answered: then what is not shown is not there. The rules of Linux are all in nftables or
+/// iptables; macOS has the application firewall and pf, which shows nothing where it is switched off.
+fn whole_filter(file: &SourceFile, system: &str, elevated: Option<bool>) -> bool {
+    let outcome = |command: &str| {
+        let lines = file.text.lines().filter(|l| l.split_ascii_whitespace().nth(1) == Some("filter") && l.contains(command));
+        lines.filter_map(|l| l.split_ascii_whitespace().next()).last()
+    };
+    let answered = |command: &str| matches!(outcome(command), Some("got" | "nothing"));
+    let failed = |command: &str| outcome(command) == Some("failed");
+    match () {
+        () if elevated != Some(true) => false,
+        () if system.starts_with("Linux") => answered(" nft list ruleset") && !failed(" iptables-save") && !failed(" ip6tables-save"),
+        () if system.starts_with("macOS") => answered(" pfctl ") && outcome(" application_firewall") == Some("got"),
+        () => false,
     }
 }
 

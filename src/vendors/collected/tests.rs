@@ -53,6 +53,15 @@ fn a_manifest_tells_the_host_and_what_could_not_be_seen() {
 }
 
 #[test]
+fn a_filter_that_was_asked_whole_and_showed_nothing_is_not_there() {
+    let empty = MANIFEST.replace("failed filter 1 - - nft list ruleset", "nothing filter 0 - - nft list ruleset");
+    assert!(!device(&COLLECT_MANIFEST, &empty).exhaustive, "a user sees less than root");
+    let root = empty.replace("elevated: no", "elevated: yes");
+    assert!(device(&COLLECT_MANIFEST, &root).exhaustive);
+    assert!(!device(&COLLECT_MANIFEST, &root.replace("absent filter - - - iptables-save", "failed filter 1 - - iptables-save")).exhaustive);
+}
+
+#[test]
 fn a_broken_line_of_a_manifest_is_said() {
     for line in
         ["got filter 0 abc nft.txt nft", "got filter 0", "was filter 0 - - nft", "got colours 0 - - x", "time: yesterday", "mood: good"]

@@ -35,3 +35,14 @@ pub(super) fn common_name(file: &SourceFile, body: Span) -> Option<(String, Span
     }
     None
 }
+
+/// The certificate of `<cert>` as one word of base64, to be compared with others.
+pub(super) fn certificate(file: &SourceFile, body: Span) -> Option<(String, Span)> {
+    let text = file.slice(body);
+    let begin = text.find("-----BEGIN CERTIFICATE-----")?;
+    let rest = text.get(begin..)?;
+    let end = rest.find("-----END CERTIFICATE-----")?;
+    let base64: String = rest.get("-----BEGIN CERTIFICATE-----".len()..end)?.split_ascii_whitespace().collect();
+    let start = body.start as usize + begin;
+    (base64.len() >= 64).then(|| (base64, Span::new(body.file, start, start + end)))
+}

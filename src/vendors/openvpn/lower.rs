@@ -276,6 +276,9 @@ impl Lowering {
                 if let Some((common_name, span)) = identity::common_name(directive.file, body) {
                     self.set("common-name", common_name, span);
                 }
+                if let Some((certificate, span)) = identity::certificate(directive.file, body) {
+                    self.set("certificate", certificate, span);
+                }
             }
             _ => {}
         }
