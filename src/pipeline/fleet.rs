@@ -140,7 +140,8 @@ impl Plan {
             entry.check.scope(&entry.spec) == Scope::Everything
                 && (entry.spec.on.is_empty() || workers.iter().any(|w| entry.spec.on.iter().any(|p| select::selects_worker(p, w))))
         };
-        let whole = baseline.checks.iter().any(wanted);
+        // Waivers in comments are looked for beside the rules that they are about.
+        let whole = baseline.waivers.in_configurations || baseline.checks.iter().any(wanted);
         let streamed: Vec<bool> = names.iter().map(|n| !whole && workers.contains(n.as_str())).collect();
         let mut plan = Plan { rest: Vec::new(), homes: Vec::new(), walked };
         let mut at: HashMap<String, usize> = HashMap::new();

@@ -12,6 +12,8 @@ use crate::source::{FileId, SourceFile, Sources, Span};
 
 /// What a waiver begins with.
 const MARK: &str = "fwproof: waive ";
+/// Files that are searched for comments that do not count, at most.
+const FEW: usize = 1000;
 /// Such comments of a run at most.
 const MOST: usize = 10_000;
 
@@ -19,6 +21,10 @@ const MOST: usize = 10_000;
 pub(super) fn look(waivers: &mut Waivers, results: &mut Vec<CheckResult>, own: &[FileId], devices: &[Device], sources: &Sources) {
     let mut files: BTreeSet<FileId> = devices.iter().flat_map(|d| d.files.iter().map(|(id, _)| *id)).collect();
     files.retain(|id| !own.contains(id));
+    // Texts of a fleet are read again when they are asked for: that is worth it only where such comments count.
+    if !waivers.in_configurations && files.len() > FEW {
+        return;
+    }
     let marked: Vec<&SourceFile> = files.into_iter().map(|id| sources.get(id)).filter(|f| f.text.contains(MARK)).collect();
     if marked.is_empty() {
         return;

@@ -145,7 +145,7 @@ pub(super) fn markdown(all: &[Judged], totals: &Totals, intents: &[String], unus
     let mut out = String::from("<!-- fwproof diff -->\n");
     let _ = writeln!(out, "## fwproof: {}\n\n{}.\n", totals.verdict(), totals.counts());
     let mut items: Vec<(&Judged, &Item)> = all.iter().flat_map(|j| j.changes.iter().map(move |c| (j, c))).collect();
-    items.sort_by_key(|(_, c)| (c.meant.is_some(), c.turn));
+    items.sort_by_key(|(_, c)| (c.meant.is_some(), c.turn, !c.certain));
     let mut used = out.chars().count();
     let mut left = 0;
     let mut put = |out: &mut String, text: String| {
