@@ -41,7 +41,7 @@ fn without_what_moves(text: &str) -> String {
             // `[12:345] -A …` of iptables-save, `@3 pass …` of pfctl, `[ 7]` of ufw, `3  ACCEPT …` of iptables -L.
             0 => is_counter(word) || word == "[" || is_number(word.trim_start_matches('@')),
             1 if before == "[" => word.strip_suffix(']').is_some_and(is_number),
-            _ => BEFORE_NUMBERS.contains(&before) && is_number(word.trim_end_matches([',', '}', '"'])),
+            _ => BEFORE_NUMBERS.contains(&before.trim_start_matches(['{', '['])) && is_number(word.trim_end_matches([',', '}', '"'])),
         };
         before = word;
         // Attributes of XML that number a rule.

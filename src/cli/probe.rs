@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     if !["table", "json", "xml"].contains(&args.format.as_str()) {
         return Err(Failure::usage(format!("--format {}: a plain probe writes table, json or xml; reports need --expect", args.format)));
     }
-    let old = args.since.as_ref().map(|path| read(path)).transpose()?;
+    let old = args.since.as_ref().map(read).transpose()?;
     let began = jiff::Timestamp::now().as_second();
     let asked = plan::make(args)?;
     if args.dry_run {

@@ -59,7 +59,7 @@ fn question(port: u16, token: u64, attempt: u32) -> (Vec<u8>, Repeats) {
         // NTP (RFC 5905): a client's packet; the answer repeats its transmit time as the origin.
         123 => (joined(&[&[0x23, 0, 6, 0xec], &[0; 36], &t]), Repeats::Eight),
         // SNMP: who are you, in version 3 (RFC 3414, discovery of the engine) and with the community of version 1.
-        161 if attempt % 2 == 0 => {
+        161 if attempt.is_multiple_of(2) => {
             let id = [t[0] & 0x7f, t[1], t[2], t[3]];
             let header = joined(&[&[0x30, 14, 2, 4], &id, &[2, 2, 5, 0xdc, 4, 1, 4, 2, 1, 3]]);
             let security = [4, 16, 0x30, 14, 4, 0, 2, 1, 0, 2, 1, 0, 4, 0, 4, 0, 4, 0];
@@ -118,7 +118,7 @@ fn question(port: u16, token: u64, attempt: u32) -> (Vec<u8>, Repeats) {
         // LDAP without connection (MS-ADTS): the root's attributes.
         389 => {
             let search = joined(&[
-                &[0x63, 37, 4, 0, 10, 1, 0, 10, 1, 0, 2, 1, 0, 2, 1, 0, 1, 1, 0, 0x87, 11],
+                &[0x63, 35, 4, 0, 10, 1, 0, 10, 1, 0, 2, 1, 0, 2, 1, 0, 1, 1, 0, 0x87, 11],
                 b"objectclass",
                 &[0x30, 3, 4, 1, b'*'],
             ]);

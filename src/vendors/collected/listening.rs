@@ -162,7 +162,7 @@ fn row_of_netstat(line: &str) -> Option<Option<Socket>> {
         return Some(None);
     }
     let (loopback, port) = place(local, if linux { ':' } else { '.' })?;
-    let listens = !tcp || rest.iter().any(|w| *w == "LISTEN");
+    let listens = !tcp || rest.contains(&"LISTEN");
     Some(listens.then_some(Socket { tcp, loopback, port }))
 }
 
@@ -186,7 +186,8 @@ fn of_json(reader: &mut Reader<'_>, sockets: &mut Vec<(Socket, Span)>) {
         let udp = text("Protocol").is_some_and(|p| p.eq_ignore_ascii_case("udp"));
         let open = text("State").is_none_or(|s| s == "2" || s.eq_ignore_ascii_case("listen"));
         if open {
-            sockets.push((Socket { tcp: !udp, loopback, port }, one.span));
+            let span = one.get("LocalPort").map_or(one.span, |p| p.span);
+            sockets.push((Socket { tcp: !udp, loopback, port }, span));
         }
     }
 }

@@ -108,7 +108,7 @@ fn read(reader: &mut Reader<'_>) {
 fn whole_filter(file: &SourceFile, system: &str, elevated: Option<bool>) -> bool {
     let outcome = |command: &str| {
         let lines = file.text.lines().filter(|l| l.split_ascii_whitespace().nth(1) == Some("filter") && l.contains(command));
-        lines.filter_map(|l| l.split_ascii_whitespace().next()).last()
+        lines.filter_map(|l| l.split_ascii_whitespace().next()).next_back()
     };
     let answered = |command: &str| matches!(outcome(command), Some("got" | "nothing"));
     let failed = |command: &str| outcome(command) == Some("failed");
