@@ -83,7 +83,8 @@ pub(super) fn recognise(file: &SourceFile, explicit: bool, forced: Option<&'stat
     }
     let lower = file.path.to_ascii_lowercase();
     if file.text.starts_with("bplist00") && (explicit || ["alf", "globalprotect", "firewall"].iter().any(|w| lower.contains(w))) {
-        let text = "is a binary property list, and is not read: convert it first (plutil -convert xml1 -o alf.plist com.apple.alf.plist)".into();
+        let text =
+            "is a binary property list, and is not read: convert it first (plutil -convert xml1 -o alf.plist com.apple.alf.plist)".into();
         return Kind::Other { text, meant: true };
     }
     if file.encoding == Encoding::Binary {
