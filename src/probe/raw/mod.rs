@@ -11,7 +11,7 @@ mod mouth;
 mod slow;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -136,8 +136,17 @@ pub fn scan(plan: &Plan, settings: &Settings, progress: &Progress) -> io::Result
             let (events, shared) = (events.clone(), &shared);
             scope.spawn(move || ears::listen(socket, shared, &events));
         }
-        let mut asker =
-            Asker { shared: &shared, settings, progress, mouth: &mut mouth, errors: &mut errors, sent: 0, salt, notes: &mut notes };
+        let mut asker = Asker {
+            shared: &shared,
+            settings,
+            progress,
+            mouth: &mut mouth,
+            errors: &mut errors,
+            sent: 0,
+            refused: HashMap::new(),
+            salt,
+            notes: &mut notes,
+        };
         asker.all(&heard);
         shared.over.store(true, Ordering::Relaxed);
     });
@@ -160,6 +169,8 @@ struct Asker<'a> {
     mouth: &'a mut Mouth,
     errors: &'a mut BTreeMap<u32, String>,
     sent: u64,
+    /// Questions that the system did not take when they were asked last.
+    refused: HashMap<Id, Refused>,
     salt: u64,
     notes: &'a mut Vec<String>,
 }
@@ -217,6 +228,7 @@ impl Asker<'_> {
         if self.settings.patient && !self.progress.stopped() {
             self.slowly(heard);
         }
+        self.unsent();
     }
 
     fn give_up(&mut self, target: u32, reason: Reason) {
@@ -266,8 +278,19 @@ impl Asker<'_> {
         self.progress.sent.store(self.sent, Ordering::Relaxed);
         let board = self.shared.board;
         self.progress.settled.store(board.len() - board.pending(), Ordering::Relaxed);
-        for (i, why) in refusals {
-            let Some(target) = board.target(packets[i].to) else { continue };
+        if !self.refused.is_empty() {
+            ids.iter().for_each(|id| {
+                self.refused.remove(id);
+            });
+        }
+        // It may pass (a full table of connections, an interface that comes back), so they are asked again with the others.
+        self.refused.extend(refusals.iter().filter_map(|(i, why)| Some((*ids.get(*i)?, *why))));
+    }
+
+    /// Takes down what the system never took.
+    fn unsent(&mut self) {
+        let board = self.shared.board;
+        for (id, why) in std::mem::take(&mut self.refused) {
             let (reason, text) = match why {
                 Refused::NoRoute => (Reason::NoRoute, "there is no way to it from here".to_owned()),
                 Refused::Forbidden => {
@@ -275,9 +298,9 @@ impl Asker<'_> {
                 }
                 Refused::Other(code) => (Reason::NotSent, format!("packets could not be sent: {}", io::Error::from_raw_os_error(code))),
             };
-            self.errors.entry(target).or_insert(text);
-            if let Some(id) = ids.get(i) {
-                board.answered(*id, reason, 0);
+            if board.reason(id).is_none() {
+                board.answered(id, reason, 0);
+                self.errors.entry(board.question(id).0).or_insert(text);
             }
         }
     }
