@@ -115,7 +115,7 @@ pub enum Scope {
     Device,
     /// Nothing of any worker's device.
     Once,
-    /// The tunnels of all devices, whatever else they have.
+    /// Names, hosts, files and tunnels of all devices, whatever else they have.
     Tunnels,
     /// All devices, whole.
     Everything,

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// What must hold
     #[arg(short, long, value_name = "BASELINE")]
     baseline: Option<PathBuf>,
-    /// Format of the report: concise, csv, github, gitlab, html, json, junit, markdown, sarif, text [default: text]
+    /// Format of the report: concise, csv, github, gitlab, html, json, junit, markdown, sarif, scorecard, text [default: text]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write the report to a file; several with their formats: -o sarif=report.sarif -o html=report.html
@@ -79,6 +79,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
         view.list_incomplete = target.path.is_some();
         view.color = colors && target.path.is_none() && target.format.id == "text";
         out.colored(view.color);
+        if let Some(folder) = target.path.filter(|p| p.is_dir() || p.as_os_str().to_string_lossy().ends_with('/')) {
+            write_folder(folder, target.format, &view)?;
+            continue;
+        }
         let text = (target.format.render)(&view);
         match target.path {
             None => out.write(&text),
@@ -94,6 +98,20 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     // The process is about to end: giving the memory of a large configuration back piece by piece would only take time.
     std::mem::forget(inventory);
     Ok(code)
+}
+
+/// Writes a report that consists of files into a folder.
+fn write_folder(folder: &Path, format: &report::ReportFormat, view: &View<'_>) -> Result<(), Failure> {
+    let failed = |path: &Path, e: std::io::Error| Failure::usage(format!("{}: the report cannot be written: {e}", path.display()));
+    let Some(files) = format.files else {
+        return Err(Failure::usage(format!("{}: the format {} is one file, and this is a folder", folder.display(), format.id)));
+    };
+    fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+    for (name, text) in files(view) {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|e| failed(&path, e))?;
+    }
+    Ok(())
 }
 
 /// A report to write: its format, and the file; `None`: standard output.

@@ -220,6 +220,25 @@ pub struct Incomplete {
     pub text: String,
 }
 
+/// A device of somebody who works outside the office, as the roster has it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Worker {
+    /// Name or id of the person.
+    pub name: String,
+    /// The device.
+    pub device: String,
+    /// Role or team.
+    pub role: Option<String>,
+    /// Platform, as the roster says.
+    pub platform: Option<String>,
+    /// The day on which the person left or leaves, `YYYY-MM-DD`.
+    pub left: Option<String>,
+    /// The day on which what was read of the device was exported, `YYYY-MM-DD`, where it is known.
+    pub exported: Option<String>,
+    /// Something was read of the device.
+    pub read: bool,
+}
+
 /// Everything that a run found out. Reports render it and compute nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -231,6 +250,8 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// Names of the devices, in order.
     pub devices: Vec<String>,
+    /// The roster, in its order.
+    pub workers: Vec<Worker>,
     /// Checks in order: the user's own, then rulesets as used.
     pub checks: Vec<CheckResult>,
     /// What keeps the analysis from being complete.

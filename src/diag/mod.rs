@@ -5,7 +5,7 @@ mod finding;
 mod tally;
 
 pub use exposure::{Answer, Cell, Exposure, Passage};
-pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness};
+pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness, Worker};
 pub use tally::{Conclusion, Tally};
 
 use std::fmt;

@@ -279,7 +279,7 @@ impl Run<'_> {
         self.judge(&world, |scope| scope == Scope::Device);
         drop(world);
         sources.put_away(&mut self.sources, |id| on_disk.get(&id).cloned(), fetch);
-        let kept = |d: Device| Device { name: d.name, files: d.files, tunnels: d.tunnels, ..Device::default() };
+        let kept = |d: Device| Device { name: d.name, files: d.files, hostname: d.hostname, tunnels: d.tunnels, ..Device::default() };
         devices.drain(silent..).map(kept).collect()
     }
 

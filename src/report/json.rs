@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::annotate::States;
 use super::{Lines, View};
-use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict, Witness};
+use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict, Witness, Worker};
 
 /// Name and version of the shape.
 pub const SCHEMA: &str = "fwproof-report/1";
@@ -38,6 +38,9 @@ struct Doc<'a> {
     /// Names of devices.
     devices: &'a [String],
     files: Vec<File<'a>>,
+    /// The roster of remote workers, in its order; not there without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workers: Vec<WorkerDoc<'a>>,
     /// Empty: everything was read and judged.
     incomplete: Vec<Unread<'a>>,
     /// Every check that ran, whether or not it holds.
@@ -88,6 +91,23 @@ struct File<'a> {
     /// How many lines ended in each of the five states.
     lines: States,
     notes: Vec<NoteAt<'a>>,
+}
+
+/// A device of somebody who works outside the office.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Worker")]
+struct WorkerDoc<'a> {
+    name: &'a str,
+    device: &'a str,
+    role: Option<&'a str>,
+    /// As the roster says.
+    platform: Option<&'a str>,
+    /// The day on which the person left or leaves, `YYYY-MM-DD`.
+    left: Option<&'a str>,
+    /// The day on which what was read was exported, `YYYY-MM-DD`; null if it is not known.
+    exported: Option<&'a str>,
+    /// Something was read of the device.
+    read: bool,
 }
 
 /// What was not fully understood.
@@ -230,6 +250,7 @@ pub fn render(view: &View<'_>) -> String {
                     .collect(),
             })
             .collect(),
+        workers: report.workers.iter().map(worker).collect(),
         incomplete: report.incomplete.iter().map(|i| unread(&lines, i)).collect(),
         checks: report.checks.iter().map(|c| check(&lines, c)).collect(),
     };
@@ -260,6 +281,18 @@ fn summary(view: &View<'_>) -> Summary {
             overdue: of(Verdict::Overdue),
             not_applicable: of(Verdict::NotApplicable),
         },
+    }
+}
+
+fn worker(w: &Worker) -> WorkerDoc<'_> {
+    WorkerDoc {
+        name: &w.name,
+        device: &w.device,
+        role: w.role.as_deref(),
+        platform: w.platform.as_deref(),
+        left: w.left.as_deref(),
+        exported: w.exported.as_deref(),
+        read: w.read,
     }
 }
 
