@@ -268,8 +268,7 @@ fn host(name: &str) -> String {
 /// Folders are named for people as often as for hosts, so that a host of another name proves nothing. A host that is somebody else's device on
 /// the roster, or that two folders have in common, does.
 fn right_host(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
-    let owners: HashMap<String, &Person> =
-        workers.people.iter().filter(|p| is_staff(world, p)).map(|p| (host(&p.device), p)).collect();
+    let owners: HashMap<String, &Person> = workers.people.iter().filter(|p| is_staff(world, p)).map(|p| (host(&p.device), p)).collect();
     let mut seen: HashMap<String, (&Device, Span)> = HashMap::new();
     let mine = worker_devices(world);
     for device in world.judged().iter().filter(|d| mine.contains(d.name.as_str())) {
@@ -335,7 +334,8 @@ fn nothing_twice(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
         let managers = MANAGERS.iter().filter(|(start, _)| device.files.iter().any(|(_, format)| format.starts_with(start)));
         let managers: Vec<&str> = managers.map(|(_, name)| *name).collect();
         if managers.len() > 1 {
-            let message = format!("the firewall of {} is managed by {}: each overwrites what the other sets", device.name, managers.join(" and by "));
+            let message =
+                format!("the firewall of {} is managed by {}: each overwrites what the other sets", device.name, managers.join(" and by "));
             let mut finding = Finding::new(message, label);
             finding.fix = Some("Switch one of them off and take it off the device, then export anew.".into());
             out.findings.push(about(with_files(world, finding, device), "managers"));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::World;
 use super::body::{quote, suggestion};
 use crate::diag::{Finding, Severity};
@@ -122,7 +124,7 @@ pub enum Scope {
 }
 
 /// What came of a check.
-#[derive(Default, Debug)]
+#[derive(Default, Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Findings; `check` and `severity` need not be filled in.
     pub findings: Vec<Finding>,

@@ -53,7 +53,7 @@ impl fmt::Display for Severity {
 }
 
 /// In which state a line of input ended. Ordered: a line with several parts has the greatest state of them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineState {
     /// Recognised, and irrelevant to any check (blank lines and comments too).
@@ -86,7 +86,7 @@ impl LineState {
 }
 
 /// What a reader could not fully understand.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Note {
     /// Where.
     pub span: Span,

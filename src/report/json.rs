@@ -45,6 +45,9 @@ struct Doc<'a> {
     incomplete: Vec<Unread<'a>>,
     /// Every check that ran, whether or not it holds.
     checks: Vec<Check<'a>>,
+    /// Of a run that was cut (`--shard`): what `fwproof merge` needs. Its form is nobody else's business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Value>,
 }
 
 /// Counts.
@@ -253,10 +256,18 @@ pub fn render(view: &View<'_>) -> String {
         workers: report.workers.iter().map(worker).collect(),
         incomplete: report.incomplete.iter().map(|i| unread(&lines, i)).collect(),
         checks: report.checks.iter().map(|c| check(&lines, c)).collect(),
+        shard: None,
     };
     let mut text = serde_json::to_string_pretty(&doc).unwrap_or_default();
     text.push('\n');
     safe(&view.redactor.scrub(&text))
+}
+
+/// A finished report with the share of a run that was cut.
+pub fn with_share(text: &str, share: &impl Serialize) -> String {
+    let share = safe(&serde_json::to_string(share).unwrap_or_default());
+    let before = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
+    format!("{before},\n  \"shard\": {share}\n}}\n")
 }
 
 fn summary(view: &View<'_>) -> Summary {

@@ -201,9 +201,7 @@ fn read_json(file: &SourceFile) -> Roster {
             continue;
         }
         let values = |wanted: Column| entry.properties().iter().filter(move |p| column(&p.name) == Some(wanted)).map(|p| &p.value);
-        let get = |wanted: Column| {
-            values(wanted).find_map(|v| v.text()).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
-        };
+        let get = |wanted: Column| values(wanted).find_map(|v| v.text()).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         let named = values(Column::Device).flat_map(|v| v.list().into_iter().map(|d| d.text().or_else(|| device_of(d))));
         let mut devices: Vec<String> = Vec::new();
         for device in named {
@@ -277,7 +275,11 @@ mod tests {
         assert_eq!(people, ["alice@alice-laptop None line 4", "bob@bob Some(\"2026-08-31\") line 5", "eve, jr@eve None line 9"]);
         assert_eq!(
             problems,
-            ["6: 2 fields where the header has 4", "7: \"31.08.2026\" is no date: write it as 2026-09-01 (until then the person counts as staff)", "8: the line names nobody"]
+            [
+                "6: 2 fields where the header has 4",
+                "7: \"31.08.2026\" is no date: write it as 2026-09-01 (until then the person counts as staff)",
+                "8: the line names nobody"
+            ]
         );
     }
 

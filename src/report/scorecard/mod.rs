@@ -10,11 +10,11 @@ use std::fmt::Write as _;
 
 use super::markdown::escape;
 use super::{Lines, View, counted};
-use crate::diag::{CheckResult, Finding, Severity, Verdict, Worker};
+use crate::diag::{CheckResult, Finding, Label, Severity, Verdict, Worker};
 use steps::{Firewall, Platform, advice};
 
 /// Places that are named for one thing to do at most.
-const PLACES: usize = 3;
+pub(super) const PLACES: usize = 3;
 
 /// The report, with a line end at the end.
 pub fn render(view: &View<'_>) -> String {
@@ -44,7 +44,8 @@ pub fn files(view: &View<'_>) -> Vec<(String, String)> {
 
 /// A file's name of a device's: nothing in it leads elsewhere, and no two are the same whatever the file system makes of capitals.
 fn file_name(device: &str, taken: &mut BTreeSet<String>) -> String {
-    let plain: String = device.chars().take(80).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect();
+    let plain: String =
+        device.chars().take(80).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect();
     let mut n = 1;
     loop {
         let name = if n == 1 { format!("{plain}.md") } else { format!("{plain}-{n}.md") };
@@ -132,7 +133,8 @@ pub(super) fn cards<'a>(view: &View<'a>) -> Vec<Card<'a>> {
                 list.push((check, finding));
             }
         }
-        let considered = check.considered.iter().flat_map(|name| by_device.get(name.as_str()).into_iter().chain(by_name.get(name.as_str())));
+        let considered =
+            check.considered.iter().flat_map(|name| by_device.get(name.as_str()).into_iter().chain(by_name.get(name.as_str())));
         let fine: BTreeSet<usize> = considered.flatten().copied().filter(|i| !touched.contains(i)).collect();
         for i in fine {
             cards[i].holds.push(&check.title);
@@ -250,11 +252,11 @@ fn part(lines: &Lines<'_>, card: &Card<'_>, heading: &str) -> String {
     }
     if !card.wrong.is_empty() {
         let _ = writeln!(out, "{heading}# What to do\n");
-        things(&mut out, lines, card, &card.wrong);
+        things(&mut out, lines, &card.to_do());
     }
     if !card.unknown.is_empty() {
         let _ = writeln!(out, "{heading}# What could not be told\n");
-        things(&mut out, lines, card, &card.unknown);
+        things(&mut out, lines, &card.untold());
     }
     if card.wrong.is_empty() && card.unknown.is_empty() && w.read {
         out.push_str("There is nothing that you need to do.\n\n");
@@ -274,42 +276,68 @@ fn part(lines: &Lines<'_>, card: &Card<'_>, heading: &str) -> String {
     out
 }
 
-fn things(out: &mut String, lines: &Lines<'_>, card: &Card<'_>, list: &[(&CheckResult, &Finding)]) {
-    let clean = |text: &str| escape(&lines.prose(text));
-    let mut seen: Vec<&str> = Vec::new();
-    let mut number = 0;
-    for (check, _) in list {
-        if seen.contains(&check.id.as_str()) {
-            continue;
+/// Something to do, or that could not be told.
+pub(super) struct Thing<'a> {
+    /// What is the matter, in words of ours; `None`: the title of the check says it.
+    pub says: Option<&'static str>,
+    pub check: &'a CheckResult,
+    pub findings: Vec<&'a Finding>,
+    /// It is not known whether it is so.
+    pub unknown: bool,
+    /// What to click or type. None: it is for somebody else to do.
+    pub steps: &'static [&'static str],
+}
+
+impl<'a> Card<'a> {
+    /// What is wrong, by check.
+    pub fn to_do(&self) -> Vec<Thing<'a>> {
+        self.by_check(&self.wrong)
+    }
+
+    /// What could not be told, by check.
+    pub fn untold(&self) -> Vec<Thing<'a>> {
+        self.by_check(&self.unknown)
+    }
+
+    /// The platform, in words.
+    pub fn platform_words(&self) -> &'static str {
+        platform_words(self)
+    }
+
+    fn by_check(&self, list: &[(&'a CheckResult, &'a Finding)]) -> Vec<Thing<'a>> {
+        let mut things: Vec<Thing<'a>> = Vec::new();
+        for (check, finding) in list {
+            if let Some(thing) = things.iter_mut().find(|t| t.check.id == check.id) {
+                thing.findings.push(finding);
+                continue;
+            }
+            let unknown = finding.verdict == Verdict::Unknown;
+            let known = advice(&check.id).filter(|_| !unknown);
+            let steps = known.map_or(&[][..], |a| a.steps(self.platform));
+            things.push(Thing { says: known.map(|a| a.says), check, findings: vec![*finding], unknown, steps });
         }
-        seen.push(&check.id);
-        number += 1;
-        let findings: Vec<&Finding> = list.iter().filter(|(c, _)| c.id == check.id).map(|(_, f)| *f).collect();
-        let known = advice(&check.id);
-        let unknown = findings.iter().all(|f| f.verdict == Verdict::Unknown);
-        let says = match known {
-            Some(a) if !unknown => a.says.to_owned(),
-            _ => format!("{}.", clean(check.title.trim_end_matches('.'))),
-        };
-        let says = if unknown { format!("It is not known whether this holds: {says}") } else { says };
-        let _ = writeln!(out, "{number}. **{}** ({})", says, check.severity);
-        for finding in findings.iter().take(PLACES) {
-            let place = lines.named(std::slice::from_ref(&crate::diag::Label::new(finding.primary.span, "")), 1).join("");
+        things
+    }
+}
+
+fn things(out: &mut String, lines: &Lines<'_>, list: &[Thing<'_>]) {
+    let clean = |text: &str| escape(&lines.prose(text));
+    for (i, thing) in list.iter().enumerate() {
+        let says = thing.says.map_or_else(|| format!("{}.", clean(thing.check.title.trim_end_matches('.'))), str::to_owned);
+        let doubt = if thing.unknown { "It is not known whether this holds: " } else { "" };
+        let _ = writeln!(out, "{}. **{doubt}{says}** ({})", i + 1, thing.check.severity);
+        for finding in thing.findings.iter().take(PLACES) {
+            let place = lines.named(&[Label::new(finding.primary.span, "")], 1).concat();
             let _ = writeln!(out, "   - seen: {} ({})", clean(&finding.message), escape(&place));
         }
-        if findings.len() > PLACES {
-            let _ = writeln!(out, "   - and {} more", findings.len() - PLACES);
+        if thing.findings.len() > PLACES {
+            let _ = writeln!(out, "   - and {} more", thing.findings.len() - PLACES);
         }
-        let steps = known.map_or(&[][..], |a| a.steps(card.platform));
-        match (unknown, steps.is_empty()) {
-            (true, _) => {}
-            (false, false) => steps.iter().for_each(|step| {
-                let _ = writeln!(out, "   - do: {step}");
-            }),
-            (false, true) if !check.fix.is_empty() => {
-                let _ = writeln!(out, "   - for IT: {}", clean(&check.fix));
-            }
-            (false, true) => {}
+        for step in thing.steps {
+            let _ = writeln!(out, "   - do: {step}");
+        }
+        if thing.steps.is_empty() && !thing.unknown && !thing.check.fix.is_empty() {
+            let _ = writeln!(out, "   - for IT: {}", clean(&thing.check.fix));
         }
     }
     out.push('\n');

@@ -108,7 +108,10 @@ static ADVICE: &[Advice] = &[
             "Open System Settings, Network, Firewall, and switch it on.",
             "Or, in the Terminal: `sudo /usr/libexec/ApplicationFirewall/socketfilterfw --setglobalstate on`",
         ],
-        ufw: &["In a terminal: `sudo ufw default deny incoming`, then `sudo ufw enable`", "Fedora and its relatives: `sudo systemctl enable --now firewalld`"],
+        ufw: &[
+            "In a terminal: `sudo ufw default deny incoming`, then `sudo ufw enable`",
+            "Fedora and its relatives: `sudo systemctl enable --now firewalld`",
+        ],
         firewalld: &["In a terminal: `sudo systemctl enable --now firewalld`"],
         nftables: &[
             "Give the file /etc/nftables.conf a chain with `hook input` and `policy drop` that accepts replies and the loopback interface.",
@@ -190,8 +193,13 @@ static ADVICE: &[Advice] = &[
             "Open Firewall & network protection, Allow an app through firewall, and take the tick under Public off Remote Desktop, File and Printer Sharing, Windows Remote Management and OpenSSH.",
             "See that networks outside are public ones: Settings, Network & internet, the network's properties.",
         ],
-        macos: &["Open System Settings, General, Sharing, and switch off Screen Sharing, File Sharing, Remote Login and Remote Management."],
-        ufw: &["List your rules: `sudo ufw status numbered`", "Delete those for SSH (22), file shares (445), remote desktop (3389, 5900) that are open to anywhere: `sudo ufw delete NUMBER`"],
+        macos: &[
+            "Open System Settings, General, Sharing, and switch off Screen Sharing, File Sharing, Remote Login and Remote Management.",
+        ],
+        ufw: &[
+            "List your rules: `sudo ufw status numbered`",
+            "Delete those for SSH (22), file shares (445), remote desktop (3389, 5900) that are open to anywhere: `sudo ufw delete NUMBER`",
+        ],
         firewalld: &[
             "See what is open: `sudo firewall-cmd --list-all`",
             "Take out what need not be: `sudo firewall-cmd --permanent --remove-service=ssh` (samba, rdp, vnc-server likewise), then `sudo firewall-cmd --reload`",
@@ -212,8 +220,14 @@ static ADVICE: &[Advice] = &[
     Advice {
         check: "worker-has-vpn-client",
         says: "Nothing that you sent shows the company's VPN.",
-        windows: &["Ask IT for your VPN profile, unless you have it.", "Open Settings, Network & internet, VPN, and add it; or import it into the VPN's own program."],
-        macos: &["Ask IT for your VPN profile, unless you have it.", "Open it, then System Settings, General, Device Management, and install it; or import it into the VPN's own program."],
+        windows: &[
+            "Ask IT for your VPN profile, unless you have it.",
+            "Open Settings, Network & internet, VPN, and add it; or import it into the VPN's own program.",
+        ],
+        macos: &[
+            "Ask IT for your VPN profile, unless you have it.",
+            "Open it, then System Settings, General, Device Management, and install it; or import it into the VPN's own program.",
+        ],
         ufw: LINUX_VPN,
         firewalld: LINUX_VPN,
         nftables: LINUX_VPN,
@@ -266,7 +280,10 @@ static ADVICE: &[Advice] = &[
             "WireGuard: open the tunnel for editing, and write `AllowedIPs = 0.0.0.0/0, ::/0`.",
             "A VPN of Windows itself, in PowerShell: `Set-VpnConnection -Name NAME -SplitTunneling $false`",
         ],
-        macos: &["WireGuard: edit the tunnel, and write `AllowedIPs = 0.0.0.0/0, ::/0`.", "A VPN that came with a profile: ask IT for one that takes all traffic."],
+        macos: &[
+            "WireGuard: edit the tunnel, and write `AllowedIPs = 0.0.0.0/0, ::/0`.",
+            "A VPN that came with a profile: ask IT for one that takes all traffic.",
+        ],
         ufw: LINUX_TUNNEL,
         firewalld: LINUX_TUNNEL,
         nftables: LINUX_TUNNEL,
@@ -275,8 +292,14 @@ static ADVICE: &[Advice] = &[
     Advice {
         check: "vpn-looks-names-up-inside",
         says: "While the VPN is up, somebody outside still sees which sites you look up.",
-        windows: &["WireGuard: write the company's name server as `DNS = …` below `[Interface]` (IT knows its address).", "Other VPNs: ask IT."],
-        macos: &["WireGuard: write the company's name server as `DNS = …` below `[Interface]` (IT knows its address).", "Other VPNs: ask IT."],
+        windows: &[
+            "WireGuard: write the company's name server as `DNS = …` below `[Interface]` (IT knows its address).",
+            "Other VPNs: ask IT.",
+        ],
+        macos: &[
+            "WireGuard: write the company's name server as `DNS = …` below `[Interface]` (IT knows its address).",
+            "Other VPNs: ask IT.",
+        ],
         ufw: LINUX_NAMES,
         firewalld: LINUX_NAMES,
         nftables: LINUX_NAMES,
@@ -285,7 +308,10 @@ static ADVICE: &[Advice] = &[
     Advice {
         check: "vpn-has-kill-switch",
         says: "When the VPN breaks down, your device goes on without it, and you do not notice.",
-        windows: &["WireGuard: edit the tunnel, and tick that untunneled traffic is blocked (kill-switch).", "Other VPNs: ask IT for a profile that is always on."],
+        windows: &[
+            "WireGuard: edit the tunnel, and tick that untunneled traffic is blocked (kill-switch).",
+            "Other VPNs: ask IT for a profile that is always on.",
+        ],
         macos: &["Ask IT for a VPN profile that takes all networks and is always on."],
         ufw: KILL_SWITCH_LINUX,
         firewalld: KILL_SWITCH_LINUX,
@@ -295,8 +321,14 @@ static ADVICE: &[Advice] = &[
     Advice {
         check: "vpn-keys-are-unique",
         says: "The key of your VPN is on another device too, so that nobody can tell the two apart.",
-        windows: &["WireGuard: add an empty tunnel (this makes a new key), and copy the rest of the old one into it.", "Send the new public key, and nothing else, to IT."],
-        macos: &["WireGuard: add an empty tunnel (this makes a new key), and copy the rest of the old one into it.", "Send the new public key, and nothing else, to IT."],
+        windows: &[
+            "WireGuard: add an empty tunnel (this makes a new key), and copy the rest of the old one into it.",
+            "Send the new public key, and nothing else, to IT.",
+        ],
+        macos: &[
+            "WireGuard: add an empty tunnel (this makes a new key), and copy the rest of the old one into it.",
+            "Send the new public key, and nothing else, to IT.",
+        ],
         ufw: LINUX_KEY,
         firewalld: LINUX_KEY,
         nftables: LINUX_KEY,
