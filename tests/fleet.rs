@@ -93,3 +93,77 @@ fn a_fleet_in_waves_is_the_fleet_at_once() {
     copy("remote/worker-00031/ruleset.nft", "remote/worker-00031/more.nft");
     differs(folder.path(), generate::AS_OF, 150);
 }
+
+/// A share of a run, as the program writes it.
+fn share(folder: &Path, as_of: &str, shard: &str, into: &Path) {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_fwproof"))
+        .args(["check", "-q", "--as-of", as_of, "--format", "json", "--shard", shard, "-o"])
+        .arg(into)
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(matches!(out.status.code(), Some(0 | 1 | 3)), "{shard}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn program(args: &[&str]) -> (Option<i32>, String, String) {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_fwproof")).args(args).output().unwrap();
+    (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn shares_in_any_order_come_to_the_report_of_one_run() {
+    let fleet = tempfile::tempdir().unwrap();
+    generate::fleet(fleet.path(), 160).unwrap();
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/acme");
+    for (folder, as_of) in [(samples.as_path(), "2026-11-23"), (fleet.path(), generate::AS_OF)] {
+        let shares = tempfile::tempdir().unwrap();
+        let names: Vec<PathBuf> = (1..=3).map(|n| shares.path().join(format!("{n}.json"))).collect();
+        for (n, name) in names.iter().enumerate() {
+            share(folder, as_of, &format!("{}/3", n + 1), name);
+        }
+        for format in ["json", "text", "sarif", "scorecard", "csv"] {
+            let whole = program(&["check", "-q", "--as-of", as_of, "--all", "--format", format, folder.to_str().unwrap()]);
+            for order in [[0, 1, 2], [2, 0, 1]] {
+                let [a, b, c] = order.map(|i| names[i].to_str().unwrap());
+                let merged = program(&["merge", "--all", "--format", format, a, b, c]);
+                assert_eq!(whole.0, merged.0, "{}", merged.2);
+                let first = whole.1.lines().zip(merged.1.lines()).find(|(a, b)| a != b);
+                assert!(whole.1 == merged.1, "{format} of {} differs: {first:#?}", folder.display());
+            }
+        }
+        let [a, b, c] = [0, 1, 2].map(|i| names[i].to_str().unwrap());
+        for (wrong, why) in [(vec![a, b], "missing"), (vec![a, b, b], "twice"), (vec![a, b, c, a], "twice")] {
+            let (code, _, said) = program(&[vec!["merge"], wrong].concat());
+            assert_eq!(code, Some(2));
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.nft"), "table inet f { chain input { type filter hook input priority 0; policy drop; } }\n")
+        .unwrap();
+    for (shard, why) in [("1/2", "cannot be cut"), ("3/2", "3/16"), ("x", "3/16")] {
+        let (code, _, said) = program(&["check", "--shard", shard, folder.path().to_str().unwrap()]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_share_holds_no_secret() {
+    let fleet = tempfile::tempdir().unwrap();
+    generate::fleet(fleet.path(), 160).unwrap();
+    let into = fleet.path().join("share.json");
+    share(fleet.path(), generate::AS_OF, "1/1", &into);
+    let text = std::fs::read_to_string(into).unwrap();
+    for n in 0..160 {
+        for (_, config) in generate::worker(n) {
+            for key in config.lines().filter_map(|l| l.strip_prefix("PrivateKey = ")) {
+                assert!(!text.contains(key), "the key of worker {n}");
+            }
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::diag::{Finding, Label};
 use crate::eval::Way;
 use crate::model::{BaseChain, Device, Hook, PolicyAction, Shows};
 use crate::net::Family;
+use crate::source::Span;
 
 /// The kind.
 pub static COVERAGE: Kind = Kind { id: "coverage", page: include_str!("coverage.md"), parse, schema: body::schema_of::<Aspect> };
@@ -34,6 +35,10 @@ enum Aspect {
     KnownDevices,
     /// Nobody who left still has a device.
     Leavers,
+    /// What was exported for a remote worker's device is of that device, as far as the exports name their host.
+    RightHost,
+    /// Nobody's device was exported twice, belongs to two people, or has two programs that manage its firewall.
+    NothingTwice,
 }
 
 fn parse(value: &Value, _: &Names) -> Result<Box<dyn Check>, BodyError> {
@@ -46,6 +51,7 @@ impl Check for Coverage {
     fn scope(&self, _: &Spec) -> Scope {
         match self.0 {
             Aspect::FirewallsPerSite => Scope::Once,
+            Aspect::RightHost | Aspect::NothingTwice => Scope::Tunnels,
             _ => Scope::Device,
         }
     }
@@ -64,6 +70,8 @@ impl Check for Coverage {
             (Aspect::FreshExports, Some(workers)) if workers.exported_within_days.is_none() => {}
             (Aspect::FreshExports, Some(workers)) => each(world, workers, &mut out, |w, p, d| fresh(w, workers, p, d)),
             (Aspect::Leavers, Some(workers)) => leavers(world, workers, &mut out),
+            (Aspect::RightHost, Some(workers)) => right_host(world, workers, &mut out),
+            (Aspect::NothingTwice, Some(workers)) => nothing_twice(world, workers, &mut out),
         }
         out
     }
@@ -283,6 +291,91 @@ fn leavers(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
         let mut finding = Finding::new(message, Label::new(person.span, ""));
         finding.fix = Some("Take the device back, delete its export, and take its VPN peer off the server.".into());
         out.findings.push(with_files(world, finding, device).on(&device.name).about(person.name.as_str()));
+    }
+    out.considered.sort();
+    out.considered.dedup();
+}
+
+/// The first part of a host's name, without regard to case: `LT-7.corp.example` and `lt-7` are one.
+fn host(name: &str) -> String {
+    name.split('.').next().unwrap_or("").trim().to_lowercase()
+}
+
+/// Folders are named for people as often as for hosts, so that a host of another name proves nothing. A host that is somebody else's device on
+/// the roster, or that two folders have in common, does.
+fn right_host(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
+    let owners: HashMap<String, &Person> = workers.people.iter().filter(|p| is_staff(world, p)).map(|p| (host(&p.device), p)).collect();
+    let mut seen: HashMap<String, (&Device, Span)> = HashMap::new();
+    let mine = worker_devices(world);
+    for device in world.judged().iter().filter(|d| mine.contains(d.name.as_str())) {
+        let named = device.hostname.as_ref().map(|(name, span)| (host(name), span)).filter(|(name, _)| !name.is_empty());
+        let Some((named, span)) = named else {
+            out.inapplicable.push(device.name.clone());
+            continue;
+        };
+        out.considered.push(device.name.clone());
+        let label = Label::new(*span, "the host that was exported");
+        let mut finding = if let Some(owner) = owners.get(&named).filter(|p| p.device != device.name && host(&device.name) != named) {
+            let message = format!("what was read of {} is of {}, the device of {}", device.name, owner.device, owner.name);
+            let mut finding = Finding::new(message, label);
+            finding.related.push(Label::new(owner.span, "on the roster"));
+            finding
+        } else if let Some((other, first)) = seen.get(&named) {
+            let mut finding = Finding::new(format!("what was read of {} and of {} is of one host", device.name, other.name), label);
+            finding.related.push(Label::new(*first, "the same host"));
+            finding
+        } else {
+            seen.insert(named, (device, *span));
+            continue;
+        };
+        finding.fix = Some("Export each device into its own folder, on the device itself.".into());
+        out.findings.push(finding.on(&device.name).about(format!("host of {}", device.name)));
+    }
+}
+
+/// Programs that manage the packet filter of a host, by the beginnings of their formats: each overwrites what the other set.
+const MANAGERS: [(&str, &str); 3] = [("ufw", "ufw"), ("firewalld", "firewalld"), ("shorewall", "Shorewall")];
+
+fn nothing_twice(world: &World<'_>, workers: &Workers, out: &mut Outcome) {
+    let devices: HashMap<&str, &Device> = world.devices.iter().map(|d| (d.name.as_str(), d)).collect();
+    // Folders of one name are told apart by the folders above them.
+    let mut copies: HashMap<&str, Vec<&Device>> = HashMap::new();
+    for device in world.devices {
+        if let Some((_, name)) = device.name.rsplit_once('/') {
+            copies.entry(name).or_default().push(device);
+        }
+    }
+    let mut users: HashMap<&str, &Person> = HashMap::new();
+    for person in workers.people.iter().filter(|p| is_staff(world, p)) {
+        out.considered.push(person.name.clone());
+        let about = |finding: Finding, what: &str| finding.on(&person.device).about(format!("{} {what}", person.device));
+        let label = Label::new(person.span, "");
+        if let Some(first) = users.get(person.device.as_str()) {
+            let message = format!("{} is the device of {} and of {}", person.device, first.name, person.name);
+            let mut finding = Finding::new(message, label);
+            finding.related.push(Label::new(first.span, "here too"));
+            finding.fix = Some("Give everybody a device of their own; or, if one of them has left, say so on the roster.".into());
+            out.findings.push(about(finding, "users"));
+            continue;
+        }
+        users.insert(&person.device, person);
+        if let Some(all) = copies.get(person.device.as_str()).filter(|all| all.len() > 1) {
+            let names: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
+            let message = format!("{} was exported {} times: {}", person.device, names.len(), names.join(", "));
+            let mut finding = Finding::new(message, label.clone());
+            finding.fix = Some("Keep the newest of these folders.".into());
+            out.findings.push(about(finding, "folders"));
+        }
+        let Some(device) = devices.get(person.device.as_str()) else { continue };
+        let managers = MANAGERS.iter().filter(|(start, _)| device.files.iter().any(|(_, format)| format.starts_with(start)));
+        let managers: Vec<&str> = managers.map(|(_, name)| *name).collect();
+        if managers.len() > 1 {
+            let message =
+                format!("the firewall of {} is managed by {}: each overwrites what the other sets", device.name, managers.join(" and by "));
+            let mut finding = Finding::new(message, label);
+            finding.fix = Some("Switch one of them off and take it off the device, then export anew.".into());
+            out.findings.push(about(with_files(world, finding, device), "managers"));
+        }
     }
     out.considered.sort();
     out.considered.dedup();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::World;
 use super::body::{quote, suggestion};
 use crate::diag::{Finding, Severity};
@@ -115,14 +117,14 @@ pub enum Scope {
     Device,
     /// Nothing of any worker's device.
     Once,
-    /// The tunnels of all devices, whatever else they have.
+    /// Names, hosts, files and tunnels of all devices, whatever else they have.
     Tunnels,
     /// All devices, whole.
     Everything,
 }
 
 /// What came of a check.
-#[derive(Default, Debug)]
+#[derive(Default, Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Findings; `check` and `severity` need not be filled in.
     pub findings: Vec<Finding>,

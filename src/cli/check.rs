@@ -11,8 +11,9 @@ use super::input::{self, Reading};
 use super::output::{self, Output};
 use super::{Failure, Outcome, baseline};
 use crate::diag::Severity;
+use crate::pipeline::shard::Shard;
 use crate::pipeline::{self, fleet};
-use crate::report::{self, View};
+use crate::report::{self, Lines, View};
 use crate::rulesets;
 
 /// Checks what is at PATH (files, folders, - for standard input) against a baseline.
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     /// What must hold
     #[arg(short, long, value_name = "BASELINE")]
     baseline: Option<PathBuf>,
-    /// Format of the report: concise, csv, github, gitlab, html, json, junit, markdown, sarif, text [default: text]
+    /// Format of the report: concise, csv, github, gitlab, html, json, junit, markdown, sarif, scorecard, text [default: text]
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Write the report to a file; several with their formats: -o sarif=report.sarif -o html=report.html
@@ -55,12 +56,15 @@ pub(crate) struct Args {
     /// Show every finding
     #[arg(long)]
     all: bool,
+    /// Judge only a share of the remote workers, the K-th of N; `fwproof merge` puts the JSON reports of all shares together
+    #[arg(long, value_name = "K/N", conflicts_with_all = ["against", "against_git", "known", "write_known"])]
+    shard: Option<String>,
     #[command(flatten)]
     reading: Reading,
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
-    let targets = targets(args)?;
+    let targets = targets(args.format.as_deref(), &args.output)?;
     let as_of = input::as_of(args.as_of.as_deref())?;
     let fail_on = Severity::ALL.into_iter().find(|s| s.name() == args.fail_on).unwrap_or(Severity::Medium);
     let paths = baseline::paths(&args.paths, args.baseline.as_deref());
@@ -71,7 +75,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     let mut beside = origin.beside();
     beside.extend(targets.iter().filter_map(|t| t.path.map(Path::to_path_buf)));
     beside.extend(args.known.iter().chain(&args.write_known).chain(&args.against).cloned());
-    let fleet::Checked { inventory, redactor, baseline, mut report } = args.reading.check(&paths, &origin, beside, as_of)?;
+    let shard = args.shard.as_deref().map(shard).transpose()?;
+    let fleet::Checked { inventory, redactor, baseline, mut report, mut share } =
+        args.reading.check(&paths, &origin, beside, as_of, shard)?;
+    if shard.is_some() && share.is_none() {
+        return Err(Failure::usage(CANNOT_CUT));
+    }
     let progress = args.reading.progress("judging");
     if targets.iter().any(|t| t.format.exposure) {
         report.exposure = Some(pipeline::exposure(&inventory, &baseline, &redactor, as_of, args.reading.jobs));
@@ -97,11 +106,23 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     };
     args.reading.tell(&report.incomplete, &inventory.sources, &redactor);
     let silent = targets.iter().all(|t| t.path.is_some());
+    if let Some(share) = &mut share {
+        let lines = Lines::new(&inventory.sources, &redactor, &report.files);
+        share.baseline = origin.beside().first().map(|p| p.to_string_lossy().into_owned());
+        share.cite(&inventory.sources, &|file, line| lines.masked(file, line));
+    }
     for target in &targets {
         view.list_incomplete = target.path.is_some();
         view.color = colors && target.path.is_none() && target.format.id == "text";
         out.colored(view.color);
-        let text = (target.format.render)(&view);
+        if let Some(folder) = target.path.filter(|p| p.is_dir() || p.as_os_str().to_string_lossy().ends_with('/')) {
+            write_folder(folder, target.format, &view)?;
+            continue;
+        }
+        let mut text = (target.format.render)(&view);
+        if let Some(share) = share.as_ref().filter(|_| target.format.id == "json") {
+            text = report::json::with_share(&text, share);
+        }
         match target.path {
             None => out.write(&text),
             Some(path) => {
@@ -121,18 +142,40 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     Ok(code)
 }
 
+/// What is said where there is nothing to cut, or where no part can be judged without the others.
+const CANNOT_CUT: &str = "--shard: this run cannot be cut: no folder is that of somebody on the roster (`estate: workers: roster:`), or a check looks at all \
+                          devices at once, or files include those of another device";
+
+fn shard(text: &str) -> Result<Shard, Failure> {
+    Shard::parse(text).ok_or_else(|| Failure::usage(format!("--shard {text}: write which share of how many, for instance 3/16")))
+}
+
+/// Writes a report that consists of files into a folder.
+pub(super) fn write_folder(folder: &Path, format: &report::ReportFormat, view: &View<'_>) -> Result<(), Failure> {
+    let failed = |path: &Path, e: std::io::Error| Failure::usage(format!("{}: the report cannot be written: {e}", path.display()));
+    let Some(files) = format.files else {
+        return Err(Failure::usage(format!("{}: the format {} is one file, and this is a folder", folder.display(), format.id)));
+    };
+    fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+    for (name, text) in files(view) {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|e| failed(&path, e))?;
+    }
+    Ok(())
+}
+
 /// A report to write: its format, and the file; `None`: standard output.
-struct Target<'a> {
-    format: &'static report::ReportFormat,
-    path: Option<&'a Path>,
+pub(super) struct Target<'a> {
+    pub format: &'static report::ReportFormat,
+    pub path: Option<&'a Path>,
 }
 
 /// `-o FILE` writes the format of `--format`; `-o FORMAT=FILE` another one besides. Without the former it goes to standard output, unless only
 /// the latter are there.
-fn targets(args: &Args) -> Result<Vec<Target<'_>>, Failure> {
-    let default = report_format(args.format.as_deref().unwrap_or("text"))?;
+pub(super) fn targets<'a>(format: Option<&str>, outputs: &'a [String]) -> Result<Vec<Target<'a>>, Failure> {
+    let default = report_format(format.unwrap_or("text"))?;
     let mut targets = Vec::new();
-    for text in &args.output {
+    for text in outputs {
         let named = text.split_once('=').and_then(|(id, path)| Some((report::FORMATS.iter().find(|f| f.id == id)?, path)));
         let (format, path) = named.unwrap_or((default, text.as_str()));
         if path.is_empty() {
@@ -141,7 +184,7 @@ fn targets(args: &Args) -> Result<Vec<Target<'_>>, Failure> {
         targets.push(Target { format, path: Some(Path::new(path)).filter(|p| *p != Path::new("-")) });
     }
     let first = targets.iter().any(|t| std::ptr::eq(t.format, default));
-    if targets.is_empty() || (args.format.is_some() && !first) {
+    if targets.is_empty() || (format.is_some() && !first) {
         targets.push(Target { format: default, path: None });
     }
     Ok(targets)

@@ -12,6 +12,7 @@ use super::baseline::Origin;
 use super::{Failure, output};
 use crate::checks::body::suggestion;
 use crate::diag::{FileReport, Incomplete};
+use crate::pipeline::shard::Shard;
 use crate::pipeline::{self, Inventory, Options, fleet};
 use crate::report::{self, Untrusted};
 use crate::source::{Redactor, Sources};
@@ -75,8 +76,15 @@ impl Reading {
 
     /// Reads `paths` and judges what is there, a fleet of workers a few at a time. `beside`: files that belong to the baseline, and to earlier runs.
     /// What is wrong with the baseline is all that is said then.
-    pub fn check(&self, paths: &[PathBuf], origin: &Origin, beside: Vec<PathBuf>, as_of: Date) -> Result<fleet::Checked, Failure> {
-        let options = self.options(beside)?;
+    pub fn check(
+        &self,
+        paths: &[PathBuf],
+        origin: &Origin,
+        beside: Vec<PathBuf>,
+        as_of: Date,
+        shard: Option<Shard>,
+    ) -> Result<fleet::Checked, Failure> {
+        let options = Options { shard, ..self.options(beside)? };
         let progress = self.progress("reading");
         let said = AtomicBool::new(false);
         let load = |sources: &mut Sources| origin.load(sources, self.quiet || said.swap(true, Ordering::Relaxed));

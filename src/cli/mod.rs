@@ -10,6 +10,7 @@ mod formats;
 mod init;
 mod input;
 mod leaks;
+mod merge;
 mod output;
 mod paths;
 mod probe;
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Check configurations against a baseline
     Check(check::Args),
+    /// Put the JSON reports of all shares of a run (`check --shard`) together
+    Merge(merge::Args),
     /// Say what becomes of single packets, and which rules they pass
     Trace(trace::Args),
     /// List all packets that pass, as few boxes
@@ -144,6 +147,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, out: &mut Output) -> Outcome {
     match command {
         Command::Check(args) => check::run(&args, out),
+        Command::Merge(args) => merge::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Reach(args) => reach::run(&args, out),
         Command::Leaks(args) => leaks::run(&args, out),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Exposure, LineState, Note, Severity, Standing};
 use crate::source::{FileId, Span};
 
 /// The answer to a check.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No format of the devices that were read shows what is asked, or none of them has it: nothing is claimed.
@@ -41,7 +41,7 @@ impl Verdict {
 }
 
 /// A place with a few words.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Label {
     /// Where.
     pub span: Span,
@@ -57,7 +57,7 @@ impl Label {
 }
 
 /// A concrete packet that shows a finding.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Witness {
     /// In words: "TCP from 203.0.113.7 port 40000 to 10.20.0.10 port 5432, arriving on eth0, new connection".
     pub words: String,
@@ -70,7 +70,7 @@ pub struct Witness {
 }
 
 /// A check that does not hold, at a place.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// Id of the check.
     pub check: String,
@@ -222,7 +222,7 @@ impl FileReport {
 }
 
 /// Why an analysis is incomplete: exit code 3.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Incomplete {
     /// The file, where one is to blame: its path.
     pub path: String,
@@ -230,6 +230,25 @@ pub struct Incomplete {
     pub span: Option<Span>,
     /// One sentence; with what to do.
     pub text: String,
+}
+
+/// A device of somebody who works outside the office, as the roster has it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Worker {
+    /// Name or id of the person.
+    pub name: String,
+    /// The device.
+    pub device: String,
+    /// Role or team.
+    pub role: Option<String>,
+    /// Platform, as the roster says.
+    pub platform: Option<String>,
+    /// The day on which the person left or leaves, `YYYY-MM-DD`.
+    pub left: Option<String>,
+    /// The day on which what was read of the device was exported, `YYYY-MM-DD`, where it is known.
+    pub exported: Option<String>,
+    /// Something was read of the device.
+    pub read: bool,
 }
 
 /// Everything that a run found out. Reports render it and compute nothing.
@@ -243,6 +262,8 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// Names of the devices, in order.
     pub devices: Vec<String>,
+    /// The roster, in its order.
+    pub workers: Vec<Worker>,
     /// Checks in order: the user's own, then rulesets as used.
     pub checks: Vec<CheckResult>,
     /// What keeps the analysis from being complete.

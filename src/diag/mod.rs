@@ -6,7 +6,7 @@ mod standing;
 mod tally;
 
 pub use exposure::{Answer, Cell, Exposure, Passage};
-pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness};
+pub use finding::{CheckResult, FileReport, Finding, Incomplete, Label, Report, Verdict, Witness, Worker};
 pub use standing::{Comparison, Gone, Past, Standing};
 pub use tally::{Conclusion, Tally};
 
@@ -55,7 +55,7 @@ impl fmt::Display for Severity {
 }
 
 /// In which state a line of input ended. Ordered: a line with several parts has the greatest state of them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineState {
     /// Recognised, and irrelevant to any check (blank lines and comments too).
@@ -88,7 +88,7 @@ impl LineState {
 }
 
 /// What a reader could not fully understand.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Note {
     /// Where.
     pub span: Span,

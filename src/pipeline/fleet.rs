@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 
 use super::read::{Looked, read_part, read_walked};
 use super::secrets::{Secrets, renumber};
+use super::shard::{self, Shard, Share};
 use super::walk::{self, Found, Walked};
 use super::{Inventory, Options, group, in_pool, judge};
 use crate::checks::vpn::serves;
@@ -23,7 +25,7 @@ use crate::checks::{Outcome, Scope, World, select};
 use crate::diag::Report;
 use crate::model::Device;
 use crate::rulesets::Baseline;
-use crate::source::{FileId, Redactor, Sources};
+use crate::source::{FileId, Redactor, SecretLabel, Sources, Span};
 
 /// What was read and what came of it.
 pub struct Checked {
@@ -35,6 +37,8 @@ pub struct Checked {
     pub baseline: Baseline,
     /// The verdicts.
     pub report: Report,
+    /// For a run that is cut: its share, without the lines that are cited. `None` too where the run cannot be cut.
+    pub share: Option<Share>,
 }
 
 /// Told now and then how many of how many folders of workers are done.
@@ -69,6 +73,7 @@ pub fn check<E: Send>(
         beside.reserve(first);
         let baseline = load(&mut beside)?;
         let estate = estate(&baseline);
+        let print = print(&walked.files, &beside);
         let mut kept = BTreeSet::new();
         let (mut walked, beside) = (Some(walked), Arc::new(beside));
         loop {
@@ -77,8 +82,12 @@ pub fn check<E: Send>(
                 walked = Some(plan.all());
                 break;
             }
-            match stream(plan, &baseline, &estate, &beside, options, as_of, progress) {
-                Streamed::Done(inventory, redactor, report) => return Ok(Checked { inventory: *inventory, redactor, baseline, report }),
+            let job = Job { baseline: &baseline, estate: &estate, options, as_of, first, print: &print, kept: &kept };
+            match stream(plan, &job, &beside, progress) {
+                Streamed::Done(done) => {
+                    let Done { inventory, redactor, report, share } = *done;
+                    return Ok(Checked { inventory, redactor, baseline, report, share });
+                }
                 Streamed::Again(more) => kept.extend(more),
                 Streamed::Whole => break,
             }
@@ -94,8 +103,16 @@ pub fn check<E: Send>(
             false => load(&mut inventory.sources)?,
         };
         let report = judge::check(&inventory, &baseline, &redactor, as_of, options.threads);
-        Ok(Checked { inventory, redactor, baseline, report })
+        Ok(Checked { inventory, redactor, baseline, report, share: None })
     })
+}
+
+/// Tells runs apart: of the paths of the files, and the texts of the baseline and what belongs to it.
+fn print(files: &[Found], beside: &Sources) -> String {
+    let mut hasher = DefaultHasher::new();
+    files.iter().for_each(|f| f.display.hash(&mut hasher));
+    beside.iter().for_each(|f| (f.path.as_str(), &*f.text).hash(&mut hasher));
+    format!("{:016x}", hasher.finish())
 }
 
 /// Names of devices that a baseline knows.
@@ -190,33 +207,62 @@ impl Plan {
 
 /// How reading in waves ended.
 enum Streamed {
-    Done(Box<Inventory>, Redactor, Report),
+    Done(Box<Done>),
     /// These folders concern others: once more, with them among the rest.
     Again(BTreeSet<String>),
     /// Everything must be read at once.
     Whole,
 }
 
-fn stream(
-    plan: Plan,
-    baseline: &Baseline,
-    estate: &BTreeSet<String>,
-    beside: &Arc<Sources>,
-    options: &Options,
+struct Done {
+    inventory: Inventory,
+    redactor: Redactor,
+    report: Report,
+    share: Option<Share>,
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+struct Job<'j> {
+    baseline: &'j Baseline,
+    estate: &'j BTreeSet<String>,
+    options: &'j Options,
     as_of: Date,
-    progress: Progress<'_>,
-) -> Streamed {
-    let Plan { rest, homes, walked } = plan;
+    /// How many files were found.
+    first: u32,
+    print: &'j str,
+    kept: &'j BTreeSet<String>,
+}
+
+impl Job<'_> {
+    /// Whether what is no worker's is judged in this run.
+    fn is_first(&self) -> bool {
+        self.options.shard.is_none_or(Shard::is_first)
+    }
+
+    /// Whether a worker's folder is judged in this run.
+    fn has(&self, home: &str) -> bool {
+        self.options.shard.is_none_or(|s| s.has(home))
+    }
+}
+
+fn stream(plan: Plan, job: &Job<'_>, beside: &Arc<Sources>, progress: Progress<'_>) -> Streamed {
+    let Plan { rest, mut homes, walked } = plan;
     let names: BTreeSet<String> = homes.iter().map(|h| h.0.clone()).collect();
-    let Some((mut inventory, mut looked)) = read_part(rest, estate, options) else { return Streamed::Whole };
+    // Only what compares devices needs the folders of other shares.
+    homes.retain(|h| job.is_first() || job.has(&h.0));
+    let Some((mut inventory, mut looked)) = read_part(rest, job.estate, job.options) else { return Streamed::Whole };
     let mut again: BTreeSet<String> = inventory.devices.iter().filter(|d| names.contains(&d.name)).map(|d| d.name.clone()).collect();
     inventory.incomplete.extend(walked.incomplete);
     let mut secrets = Secrets::default();
     let common = secrets.add(&inventory.sources, inventory.hidden(), true);
     let office = std::mem::take(&mut inventory.devices);
     let base = Arc::new(std::mem::take(&mut inventory.sources).with(Arc::clone(beside)));
-    let mut run = Run { baseline, as_of, base, common, office, secrets, outcomes: Vec::new(), sources: Sources::default() };
-    run.outcomes.resize_with(baseline.checks.len(), Outcome::default);
+    if !job.is_first() {
+        inventory = Inventory::default();
+    }
+    let mut run = Run { job, base, common, office, secrets, outcomes: Vec::new(), sources: Sources::default() };
+    run.outcomes.resize_with(job.baseline.checks.len(), Outcome::default);
     let total = homes.len();
     let mut done = 0;
     let mut tunnels: Vec<Device> = Vec::new();
@@ -227,7 +273,9 @@ fn stream(
         let owner: HashMap<u32, String> = wave.iter().flat_map(|h| h.1.iter().map(|f| (f.number, h.0.clone()))).collect();
         let files: Vec<Found> = wave.into_iter().flat_map(|h| h.1).collect();
         let on_disk: HashMap<FileId, PathBuf> = files.iter().filter_map(|f| Some((FileId(f.number), f.path.clone()?))).collect();
-        let Some((mut part, seen)) = read_part(files, estate, options) else { return Streamed::Whole };
+        let own = |number: u32| owner.get(&number).is_none_or(|home| job.has(home));
+        let others: HashSet<String> = files.iter().filter(|f| !own(f.number)).map(|f| f.display.clone()).collect();
+        let Some((mut part, seen)) = read_part(files, job.estate, job.options) else { return Streamed::Whole };
         looked = Looked { files: looked.files + seen.files, found: looked.found || seen.found };
         for device in &part.devices {
             if !here.contains(&device.name) || device.tunnels.iter().any(serves) {
@@ -237,25 +285,30 @@ fn stream(
         if again.is_empty() {
             tunnels.extend(run.wave(&mut part, &here, on_disk));
         }
+        // What is said of other shares' files is theirs to say.
+        part.files.retain(|f| own(f.file.0));
+        part.incomplete.retain(|i| !others.contains(&i.path));
         inventory.absorb(part);
     }
     progress(total, total);
     if !again.is_empty() {
         return Streamed::Again(again);
     }
-    inventory.nothing(looked);
+    if job.is_first() {
+        inventory.nothing(looked);
+    }
     inventory.tidy();
-    run.finish(inventory, tunnels, &names)
+    inventory.files.sort_by_key(|f| f.file);
+    Streamed::Done(Box::new(run.finish(inventory, tunnels, &names)))
 }
 
 /// A run at work.
-struct Run<'b> {
-    baseline: &'b Baseline,
-    as_of: Date,
+struct Run<'j> {
+    job: &'j Job<'j>,
     /// The texts of what is no worker's, and of the baseline.
     base: Arc<Sources>,
     /// Secrets in them.
-    common: Vec<(crate::source::Span, crate::source::SecretLabel)>,
+    common: Vec<(Span, SecretLabel)>,
     /// Devices that are no worker's.
     office: Vec<Device>,
     secrets: Secrets,
@@ -271,26 +324,26 @@ impl Run<'_> {
         let labels = self.secrets.add(&part.sources, part.hidden(), false);
         let redactor = Redactor::labelled(self.common.iter().copied().chain(labels), []);
         let sources = std::mem::take(&mut part.sources).with(Arc::clone(&self.base));
-        let silent = self.office.len();
+        // Devices of other shares are not judged.
+        let (own, other): (Vec<Device>, Vec<Device>) = std::mem::take(&mut part.devices).into_iter().partition(|d| self.job.has(&d.name));
         let mut devices = self.office.clone();
-        devices.append(&mut part.devices);
-        let mut world = self.baseline.world(&devices, &sources, &redactor, self.as_of, part.exported.clone());
+        let silent = devices.len();
+        devices.extend(own);
+        let mut world = self.job.baseline.world(&devices, &sources, &redactor, self.job.as_of, part.exported.clone());
         world.silent = silent;
-        people(&mut world, |device| here.contains(device));
+        people(&mut world, |device| here.contains(device) && self.job.has(device));
         self.judge(&world, |scope| scope == Scope::Device);
         drop(world);
         sources.put_away(&mut self.sources, |id| on_disk.get(&id).cloned(), fetch);
-        let kept = |d: Device| Device { name: d.name, files: d.files, tunnels: d.tunnels, ..Device::default() };
-        devices.drain(silent..).map(kept).collect()
+        self.sources.settle();
+        let kept = |d: Device| Device { name: d.name, files: d.files, hostname: d.hostname, tunnels: d.tunnels, ..Device::default() };
+        devices.drain(silent..).chain(other).map(kept).collect()
     }
 
     fn judge(&mut self, world: &World<'_>, wanted: impl Fn(Scope) -> bool + Sync) {
-        let came: Vec<Option<Outcome>> = self
-            .baseline
-            .checks
-            .par_iter()
-            .map(|entry| wanted(entry.check.scope(&entry.spec)).then(|| judge::outcome(entry, world)))
-            .collect();
+        let checks = &self.job.baseline.checks;
+        let came: Vec<Option<Outcome>> =
+            checks.par_iter().map(|entry| wanted(entry.check.scope(&entry.spec)).then(|| judge::outcome(entry, world))).collect();
         for (all, came) in self.outcomes.iter_mut().zip(came) {
             if let Some(came) = came {
                 all.absorb(came);
@@ -299,31 +352,59 @@ impl Run<'_> {
     }
 
     /// Judges what is left.
-    fn finish(mut self, mut inventory: Inventory, tunnels: Vec<Device>, names: &BTreeSet<String>) -> Streamed {
-        let numbers = std::mem::take(&mut self.secrets);
-        let (numbers, secrets) = (numbers.numbers(), numbers);
+    fn finish(mut self, mut inventory: Inventory, tunnels: Vec<Device>, names: &BTreeSet<String>) -> Done {
+        let (job, secrets) = (self.job, std::mem::take(&mut self.secrets));
+        let numbers = secrets.numbers();
+        let labels = job.options.shard.map(|s| secrets.table(&numbers, s.is_first()));
         let redactor = secrets.redactor(&numbers);
         for finding in self.outcomes.iter_mut().flat_map(|o| &mut o.findings) {
             judge::each_text(finding, &mut |text: &mut String| renumber(text, &numbers));
         }
-        self.sources.settle();
         let sources = std::mem::take(&mut self.sources).with(Arc::clone(&self.base));
         let mut devices = std::mem::take(&mut self.office);
         let exported = inventory.exported.clone();
-        let mut world = self.baseline.world(&devices, &sources, &redactor, self.as_of, exported.clone());
-        people(&mut world, |device| !names.contains(device));
-        self.judge(&world, |scope| scope != Scope::Tunnels);
-        drop(world);
+        if job.is_first() {
+            let mut world = job.baseline.world(&devices, &sources, &redactor, job.as_of, exported.clone());
+            people(&mut world, |device| !names.contains(device));
+            self.judge(&world, |scope| scope != Scope::Tunnels);
+        } else {
+            devices.clear();
+        }
         devices.extend(tunnels);
         devices.sort_by(|a, b| a.name.cmp(&b.name));
-        let world = self.baseline.world(&devices, &sources, &redactor, self.as_of, exported);
-        self.judge(&world, |scope| scope == Scope::Tunnels);
+        let world = job.baseline.world(&devices, &sources, &redactor, job.as_of, exported);
+        if job.is_first() {
+            self.judge(&world, |scope| scope == Scope::Tunnels);
+        }
         let files = std::mem::take(&mut inventory.files);
-        let report = judge::conclude(&inventory, files, self.baseline, &world, std::mem::take(&mut self.outcomes));
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        let share = job.options.shard.zip(labels).map(|(shard, labels)| {
+            let clean = &mut |text: &mut String| *text = redactor.scrub(text);
+            let findings = outcomes.iter_mut().flat_map(|o| &mut o.findings);
+            findings.for_each(|f| judge::each_text(f, clean));
+            inventory.incomplete.iter_mut().for_each(|i| clean(&mut i.text));
+            let mut files = files.clone();
+            files.iter_mut().flat_map(|f| &mut f.notes).for_each(|n| clean(&mut n.text));
+            let names = devices.iter().map(|d| d.name.clone()).collect();
+            shard::Found {
+                shard,
+                as_of: job.as_of,
+                first: job.first,
+                print: job.print.to_owned(),
+                kept: job.kept,
+                inventory: &inventory,
+                devices: names,
+                files: &files,
+                outcomes: &outcomes,
+                labels,
+            }
+            .share(&sources)
+        });
+        let report = judge::conclude(&inventory, files, job.baseline, &world, outcomes);
         drop(world);
         inventory.devices = devices;
         inventory.sources = sources;
-        Streamed::Done(Box::new(inventory), redactor, report)
+        Done { inventory, redactor, report, share }
     }
 }
 
@@ -339,7 +420,6 @@ impl Inventory {
     fn absorb(&mut self, other: Inventory) {
         let Inventory { files, exported, incomplete, remarks, passed_over, .. } = other;
         self.files.extend(files);
-        self.files.sort_by_key(|f| f.file);
         self.exported.extend::<BTreeMap<String, Date>>(exported);
         self.incomplete.extend(incomplete);
         self.remarks.extend(remarks);
@@ -348,7 +428,8 @@ impl Inventory {
 }
 
 impl Outcome {
-    fn absorb(&mut self, other: Outcome) {
+    /// Adds what came of other devices.
+    pub(super) fn absorb(&mut self, other: Outcome) {
         let Outcome { findings, considered, inapplicable, inapplicable_if_alone, attested, incomplete } = other;
         self.findings.extend(findings);
         self.considered.extend(considered);

@@ -1,11 +1,13 @@
 //! From an inventory to a report.
 
+use std::collections::HashSet;
+
 use jiff::civil::Date;
 use rayon::prelude::*;
 
 use super::{Inventory, guarded, in_pool};
-use crate::checks::{Outcome, World, exposure, select};
-use crate::diag::{CheckResult, Exposure, FileReport, Finding, Incomplete, Label, Report, Verdict};
+use crate::checks::{Outcome, Person, World, exposure, select};
+use crate::diag::{CheckResult, Exposure, FileReport, Finding, Incomplete, Label, Report, Verdict, Worker};
 use crate::rulesets::{Baseline, Entry};
 use crate::source::Redactor;
 
@@ -26,6 +28,7 @@ pub(super) fn conclude(
     outcomes: Vec<Outcome>,
 ) -> Report {
     let mut incomplete = inventory.incomplete.clone();
+    incomplete.extend(baseline.broken.iter().cloned());
     let mut checks = Vec::with_capacity(outcomes.len());
     for (outcome, entry) in outcomes.into_iter().zip(&baseline.checks) {
         let (check, bounds) = judge(entry, world, outcome);
@@ -56,6 +59,7 @@ pub(super) fn conclude(
         as_of: world.as_of.to_string(),
         files,
         devices: world.devices.iter().map(|d| d.name.clone()).collect(),
+        workers: workers(world),
         checks,
         incomplete,
         exposure: None,
@@ -93,6 +97,7 @@ pub fn report(inventory: &Inventory, title: &str, checks: Vec<CheckResult>, reda
         devices: inventory.devices.iter().map(|d| d.name.clone()).collect(),
         checks,
         incomplete: inventory.incomplete.clone(),
+        workers: Vec::new(),
         exposure: None,
         comparison: None,
     };
@@ -153,6 +158,22 @@ fn judge(entry: &Entry, world: &World<'_>, mut outcome: Outcome) -> (CheckResult
         findings: outcome.findings,
     };
     (result, outcome.incomplete)
+}
+
+/// The roster, with what was read of each device.
+fn workers(world: &World<'_>) -> Vec<Worker> {
+    let read: HashSet<&str> = world.devices.iter().map(|d| d.name.as_str()).collect();
+    let people = world.workers.iter().flat_map(|w| &w.people);
+    let worker = |p: &Person| Worker {
+        name: p.name.clone(),
+        device: p.device.clone(),
+        role: p.role.clone(),
+        platform: p.platform.clone(),
+        left: p.left.map(|d| d.to_string()),
+        exported: world.exported.get(&p.device).map(ToString::to_string),
+        read: read.contains(p.device.as_str()),
+    };
+    people.map(worker).collect()
 }
 
 /// Order, no doubles, and the worst finding as the verdict.

@@ -12,6 +12,7 @@ mod load;
 mod read;
 mod resemble;
 mod secrets;
+pub mod shard;
 mod walk;
 
 pub use judge::{check, exposure, report};
@@ -38,6 +39,8 @@ pub struct Options {
     pub beside: Vec<PathBuf>,
     /// Number of threads; 0 for one per processor.
     pub threads: usize,
+    /// Judge only this share of the workers.
+    pub shard: Option<shard::Shard>,
 }
 
 /// What was read.

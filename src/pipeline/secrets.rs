@@ -51,6 +51,17 @@ impl Secrets {
         order.iter().enumerate().map(|(i, (_, label))| (*label, SecretLabel(i as u32 + 1))).collect()
     }
 
+    /// Where the secret of each label stands first, or (`all`) where every secret stands.
+    pub fn table(&self, numbers: &HashMap<u32, SecretLabel>, all: bool) -> Vec<(Span, u32)> {
+        let number = |label: &u32| numbers.get(label).map_or(*label, |n| n.0);
+        let mut table: Vec<(Span, u32)> = match all {
+            true => self.spans.iter().map(|(span, label)| (*span, number(label))).collect(),
+            false => self.known.values().map(|(label, first)| (*first, number(label))).collect(),
+        };
+        table.sort_unstable();
+        table
+    }
+
     /// Hides all of them.
     pub fn redactor(self, numbers: &HashMap<u32, SecretLabel>) -> Redactor {
         let number = |label: &u32| numbers.get(label).copied().unwrap_or(SecretLabel(*label));
@@ -63,8 +74,15 @@ impl Secrets {
 
 /// Puts the labels that are shown in the place of those for now.
 pub(super) fn renumber(text: &mut String, numbers: &HashMap<u32, SecretLabel>) {
-    const BEFORE: &str = "<secret 3";
-    if !text.contains(BEFORE) {
+    if text.contains("<secret 3") {
+        relabel(text, numbers);
+    }
+}
+
+/// Puts other labels in the place of those that are known.
+pub(super) fn relabel(text: &mut String, numbers: &HashMap<u32, SecretLabel>) {
+    const BEFORE: &str = "<secret ";
+    if numbers.is_empty() || !text.contains(BEFORE) {
         return;
     }
     let mut out = String::with_capacity(text.len());
@@ -74,7 +92,7 @@ pub(super) fn renumber(text: &mut String, numbers: &HashMap<u32, SecretLabel>) {
         out.push_str(before);
         let end = label.find('>').map_or(label.len(), |e| e + 1);
         let (label, after) = label.split_at(end);
-        let digits = label.strip_prefix("<secret ").and_then(|l| l.strip_suffix('>'));
+        let digits = label.strip_prefix(BEFORE).and_then(|l| l.strip_suffix('>'));
         match digits.and_then(|d| d.parse().ok()).and_then(|n: u32| numbers.get(&n)) {
             Some(number) => out.push_str(&number.to_string()),
             None => out.push_str(label),

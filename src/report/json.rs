@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::annotate::States;
 use super::{Lines, View};
-use crate::diag::{CheckResult, Comparison, Finding, Incomplete, Label, Severity, Standing, Verdict, Witness};
+use crate::diag::{CheckResult, Comparison, Finding, Incomplete, Label, Severity, Standing, Verdict, Witness, Worker};
 
 /// Name and version of the shape.
 pub const SCHEMA: &str = "fwproof-report/1";
@@ -38,6 +38,9 @@ struct Doc<'a> {
     /// Names of devices.
     devices: &'a [String],
     files: Vec<File<'a>>,
+    /// The roster of remote workers, in its order; not there without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workers: Vec<WorkerDoc<'a>>,
     /// Empty: everything was read and judged.
     incomplete: Vec<Unread<'a>>,
     /// Every check that ran, whether or not it holds.
@@ -45,6 +48,9 @@ struct Doc<'a> {
     /// What it was compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<Compared<'a>>,
+    /// Of a run that was cut (`--shard`): what `fwproof merge` needs. Its form is nobody else's business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Value>,
 }
 
 /// What it was compared with, and what is no longer there.
@@ -121,6 +127,23 @@ struct File<'a> {
     /// How many lines ended in each of the five states.
     lines: States,
     notes: Vec<NoteAt<'a>>,
+}
+
+/// A device of somebody who works outside the office.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Worker")]
+struct WorkerDoc<'a> {
+    name: &'a str,
+    device: &'a str,
+    role: Option<&'a str>,
+    /// As the roster says.
+    platform: Option<&'a str>,
+    /// The day on which the person left or leaves, `YYYY-MM-DD`.
+    left: Option<&'a str>,
+    /// The day on which what was read was exported, `YYYY-MM-DD`; null if it is not known.
+    exported: Option<&'a str>,
+    /// Something was read of the device.
+    read: bool,
 }
 
 /// What was not fully understood.
@@ -266,9 +289,11 @@ pub fn render(view: &View<'_>) -> String {
                     .collect(),
             })
             .collect(),
+        workers: report.workers.iter().map(worker).collect(),
         incomplete: report.incomplete.iter().map(|i| unread(&lines, i)).collect(),
         checks: report.checks.iter().map(|c| check(&lines, c)).collect(),
         comparison: report.comparison.as_ref().map(compared),
+        shard: None,
     };
     let mut text = serde_json::to_string_pretty(&doc).unwrap_or_default();
     text.push('\n');
@@ -286,6 +311,13 @@ fn compared(comparison: &Comparison) -> Compared<'_> {
         because: g.because,
     });
     Compared { with: &comparison.with, gone: gone.collect() }
+}
+
+/// A finished report with the share of a run that was cut.
+pub fn with_share(text: &str, share: &impl Serialize) -> String {
+    let share = safe(&serde_json::to_string(share).unwrap_or_default());
+    let before = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
+    format!("{before},\n  \"shard\": {share}\n}}\n")
 }
 
 fn summary(view: &View<'_>) -> Summary {
@@ -312,6 +344,18 @@ fn summary(view: &View<'_>) -> Summary {
             overdue: of(Verdict::Overdue),
             not_applicable: of(Verdict::NotApplicable),
         },
+    }
+}
+
+fn worker(w: &Worker) -> WorkerDoc<'_> {
+    WorkerDoc {
+        name: &w.name,
+        device: &w.device,
+        role: w.role.as_deref(),
+        platform: w.platform.as_deref(),
+        left: w.left.as_deref(),
+        exported: w.exported.as_deref(),
+        read: w.read,
     }
 }
 

@@ -14,6 +14,7 @@ mod markup;
 mod notes;
 mod paths;
 pub mod sarif;
+pub mod scorecard;
 pub mod show;
 mod snippet;
 mod summary;
@@ -58,20 +59,23 @@ pub struct ReportFormat {
     pub render: fn(&View<'_>) -> String,
     /// Shows [`Report::exposure`], which takes time.
     pub exposure: bool,
+    /// Renders as several files of a folder: their names, and what is in them.
+    pub files: Option<fn(&View<'_>) -> Vec<(String, String)>>,
 }
 
 /// Every format that this version writes.
 pub static FORMATS: &[ReportFormat] = &[
-    ReportFormat { id: "concise", render: concise::render, exposure: false },
-    ReportFormat { id: "csv", render: csv::render, exposure: false },
-    ReportFormat { id: "github", render: github::render, exposure: false },
-    ReportFormat { id: "gitlab", render: gitlab::render, exposure: false },
-    ReportFormat { id: "html", render: html::render, exposure: true },
-    ReportFormat { id: "json", render: json::render, exposure: false },
-    ReportFormat { id: "junit", render: junit::render, exposure: false },
-    ReportFormat { id: "markdown", render: markdown::render, exposure: false },
-    ReportFormat { id: "sarif", render: sarif::render, exposure: false },
-    ReportFormat { id: "text", render: text::render, exposure: false },
+    ReportFormat { id: "concise", render: concise::render, exposure: false, files: None },
+    ReportFormat { id: "csv", render: csv::render, exposure: false, files: None },
+    ReportFormat { id: "github", render: github::render, exposure: false, files: None },
+    ReportFormat { id: "gitlab", render: gitlab::render, exposure: false, files: None },
+    ReportFormat { id: "html", render: html::render, exposure: true, files: None },
+    ReportFormat { id: "json", render: json::render, exposure: false, files: None },
+    ReportFormat { id: "junit", render: junit::render, exposure: false, files: None },
+    ReportFormat { id: "markdown", render: markdown::render, exposure: false, files: None },
+    ReportFormat { id: "sarif", render: sarif::render, exposure: false, files: None },
+    ReportFormat { id: "scorecard", render: scorecard::render, exposure: false, files: Some(scorecard::files) },
+    ReportFormat { id: "text", render: text::render, exposure: false, files: None },
 ];
 
 /// `1 file`, `2 files`.

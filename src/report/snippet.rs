@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::untrusted::visible;
 use crate::diag::{FileReport, LineState};
-use crate::source::{FileId, Redactor, SourceFile, Sources, Span};
+use crate::source::{FileId, Redactor, SecretLabel, SourceFile, Sources, Span};
 
 /// Shows lines of the files of a run.
 pub struct Lines<'a> {
@@ -83,6 +83,40 @@ impl<'a> Lines<'a> {
         line.get(range).unwrap_or("").to_owned()
     }
 
+    /// A whole line with its end, in which each byte of a secret, or of what looks like one, is an `x`, so that all places stay where they are; and the
+    /// places of known secrets with their labels, as bytes of the file.
+    pub fn masked(&self, id: FileId, index: usize) -> (String, Vec<(Span, SecretLabel)>) {
+        let file = self.file(id);
+        let start = file.line_span(index).start;
+        let end = if index + 1 < file.line_count() { file.line_span(index + 1).start } else { file.text.len() as u32 };
+        let whole = Span { file: id, start, end };
+        let raw = file.slice(whole);
+        let mut labels = self.redactor.within(whole);
+        for (from, to, label) in self.redactor.find(raw) {
+            let span = Span { file: id, start: start + from as u32, end: start + to as u32 };
+            if labels.iter().all(|(l, _)| l.end <= span.start || l.start >= span.end) {
+                labels.push((span, label));
+            }
+        }
+        let mut hidden: Vec<(usize, usize)> =
+            labels.iter().map(|(l, _)| (l.start.max(start) as usize - start as usize, (l.end.min(end) - start) as usize)).collect();
+        if !self.is_trusted(id, index) {
+            // What begins like the hash of a password keeps that beginning, by which it is known again.
+            hidden.extend(suspects(raw).into_iter().map(|(a, b)| match raw.get(a..b).and_then(|t| t.strip_prefix('$')?.find('$')) {
+                Some(at) => (a + at + 2, b),
+                None => (a, b),
+            }));
+        }
+        let masked = raw
+            .char_indices()
+            .flat_map(|(at, c)| {
+                let inside = c != '\n' && c != '\r' && hidden.iter().any(|(a, b)| (*a..*b).contains(&at));
+                std::iter::repeat_n(if inside { 'x' } else { c }, if inside { c.len_utf8() } else { 1 })
+            })
+            .collect();
+        (masked, labels)
+    }
+
     /// Whether a reader understood the line, and has marked what is secret in it; or it is the user's own baseline.
     fn is_trusted(&self, file: FileId, line: usize) -> bool {
         match self.states.get(&file) {
@@ -112,7 +146,8 @@ static NET: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 /// Words of pf.conf(5) that follow `pass`.
 const RULE_WORDS: &[&str] = &["in", "out", "quick", "log", "on", "inet", "inet6", "proto", "all", "from", "to"];
 
-fn net(text: &str, marks: &mut [usize]) -> String {
+/// Where something looks like a secret: first bytes and those past the last.
+fn suspects(text: &str) -> Vec<(usize, usize)> {
     let mut hits: Vec<(usize, usize)> = Vec::new();
     for regex in NET.iter() {
         for found in regex.captures_iter(text) {
@@ -127,6 +162,11 @@ fn net(text: &str, marks: &mut [usize]) -> String {
             }
         }
     }
+    hits
+}
+
+fn net(text: &str, marks: &mut [usize]) -> String {
+    let mut hits = suspects(text);
     if hits.is_empty() {
         return text.to_owned();
     }

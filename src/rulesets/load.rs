@@ -21,7 +21,7 @@ use crate::checks::body::{self, quote, suggestion};
 use crate::checks::dates::Duration;
 use crate::checks::services::built_in_services;
 use crate::checks::{BodyError, Names, Site, Spec, Workers};
-use crate::diag::Severity;
+use crate::diag::{Incomplete, Severity};
 use crate::source::{Encoding, FileId, Limits, Sources, Span};
 
 /// Errors of a baseline at most: nobody reads more, and hostile input must not grow the output.
@@ -361,9 +361,11 @@ impl<'a> Loader<'a> {
         let at = document.span("estate.workers.roster");
         if let Some(id) = self.open(&doc.roster, at, self.limits.file_bytes) {
             self.out.files.push(id);
-            let (read, problems) = roster::read(self.sources.get(id));
-            people = read;
-            problems.into_iter().for_each(|p| self.error(p.span, p.message));
+            let read = roster::read(self.sources.get(id));
+            people = read.people;
+            read.fatal.into_iter().for_each(|p| self.error(p.span, p.message));
+            let path = self.sources.get(id).path.clone();
+            self.out.broken.extend(read.broken.into_iter().map(|p| Incomplete { path: path.clone(), span: Some(p.span), text: p.message }));
         }
         self.names.devices.extend(people.iter().map(|p| p.device.clone()));
         self.out.workers = Some(Workers { people, host_firewall, vpn_client, exported_within_days, tunnelled: doc.tunnelled.0, span });

@@ -28,7 +28,7 @@ use std::fmt;
 use jiff::civil::Date;
 
 use crate::checks::{Analyses, Check, Kind, Service, Site, Spec, Workers, World, Zone, body};
-use crate::diag::{CheckResult, Finding, Label, Severity, Verdict};
+use crate::diag::{CheckResult, Finding, Incomplete, Label, Severity, Verdict};
 use crate::model::Device;
 use crate::source::{FileId, Limits, Place, Redactor, Sources, Span};
 
@@ -81,6 +81,8 @@ pub struct Baseline {
     pub waivers: Waivers,
     /// Changes that are meant.
     pub intents: Vec<Intent>,
+    /// Lines of its roster that are broken: the analysis is incomplete on account of them.
+    pub broken: Vec<Incomplete>,
     /// The files that were read for it, itself first. Shipped rulesets are among them.
     pub files: Vec<FileId>,
 }

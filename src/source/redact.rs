@@ -65,6 +65,13 @@ impl Redactor {
         self.by_span.get(&span).copied()
     }
 
+    /// The marked secrets that have something in common with a span.
+    pub fn within(&self, span: Span) -> Vec<(Span, SecretLabel)> {
+        let first = Span { file: span.file, start: 0, end: 0 };
+        let last = Span { file: span.file, start: span.end, end: u32::MAX };
+        self.by_span.range(first..last).filter(|(s, _)| s.end > span.start && s.start < span.end).map(|(s, l)| (*s, *l)).collect()
+    }
+
     /// How many spans are marked.
     pub fn marked(&self) -> usize {
         self.by_span.len()
@@ -136,6 +143,12 @@ impl Redactor {
         }
         out.push_str(&text[at..]);
         out
+    }
+
+    /// Where known secrets stand in a text, whoever marked them: first byte, one past the last, label.
+    pub fn find(&self, text: &str) -> Vec<(usize, usize, SecretLabel)> {
+        let Some((finder, labels)) = &self.finder else { return Vec::new() };
+        finder.find_iter(text).filter_map(|m| Some((m.start(), m.end(), *labels.get(m.pattern().as_usize())?))).collect()
     }
 
     /// Replaces every known secret in finished output. The last line of defence: whatever a reader, a check or a

@@ -5,6 +5,7 @@
 mod devices;
 mod findings;
 mod matrix;
+mod workers;
 
 use super::entries::{Entry, entries};
 use super::markup::Markup;
@@ -24,6 +25,7 @@ pub fn render(view: &View<'_>) -> String {
     page.glance();
     findings::write(&mut page);
     matrix::write(&mut page);
+    workers::write(&mut page);
     page.checks();
     devices::write(&mut page);
     page.foot();
@@ -54,6 +56,9 @@ impl Page<'_> {
         out.raw("<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#glance\">At a glance</a></li>\n<li><a href=\"#findings\">Findings</a></li>\n");
         if report.exposure.is_some() {
             out.raw("<li><a href=\"#matrix\">Who can reach what</a></li>\n");
+        }
+        if !report.workers.is_empty() {
+            out.raw("<li><a href=\"#workers\">Remote workers</a></li>\n");
         }
         out.raw("<li><a href=\"#checks\">All checks</a></li>\n<li><a href=\"#devices\">Devices</a></li>\n");
         out.raw("<li><a href=\"#not-understood\">Not understood</a></li>\n</ul></nav>\n</header>\n<main>\n");
