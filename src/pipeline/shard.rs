@@ -90,20 +90,17 @@ struct FileShare {
     notes: Vec<Note>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The lines of a file that something points at.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct TextShare {
     file: FileId,
-    pieces: Vec<Piece>,
+    /// Bytes of the whole file.
+    bytes: u32,
+    /// Ends of lines in it.
+    ends: u32,
+    /// By number from 0: the byte at which the line begins, and the line with its end.
+    lines: BTreeMap<u32, (u32, String)>,
     secrets: Vec<(Span, u32)>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Piece {
-    /// A line that something points at, with its end.
-    Line(String),
-    /// So many bytes, with so many ends of lines.
-    Gap(u32, u32),
 }
 
 /// A line of a file with secrets made unreadable byte by byte, and their places and labels.
@@ -184,22 +181,12 @@ impl Share {
         self.incomplete.iter().filter_map(|i| i.span).for_each(cite);
         for (id, lines) in cited {
             let file = sources.get(id);
-            let mut text = TextShare { file: id, pieces: Vec::new(), secrets: Vec::new() };
-            let mut at = 0u32;
-            let start = |i: usize| if i < file.line_count() { file.line_span(i).start } else { file.text.len() as u32 };
-            let mut next = 0usize;
+            let ends = (file.line_count() - 1) as u32 + u32::from(file.line_span(file.line_count() - 1).end < file.text.len() as u32);
+            let mut text = TextShare { file: id, bytes: file.text.len() as u32, ends, ..TextShare::default() };
             for i in lines {
-                if start(i) > at {
-                    text.pieces.push(Piece::Gap(start(i) - at, (i - next) as u32));
-                }
                 let (line, secrets) = masked(id, i);
-                text.pieces.push(Piece::Line(line));
+                text.lines.insert(i as u32, (file.line_span(i).start, line));
                 text.secrets.extend(secrets.into_iter().map(|(span, label)| (span, label.0)));
-                (at, next) = (start(i + 1), i + 1);
-            }
-            let end = file.text.len() as u32;
-            if end > at {
-                text.pieces.push(Piece::Gap(end - at, (file.line_count() - 1 - next.min(file.line_count() - 1)) as u32));
             }
             text.secrets.sort_unstable();
             text.secrets.dedup();
@@ -215,18 +202,22 @@ fn spans(finding: &Finding, cite: &mut impl FnMut(Span)) {
 }
 
 impl TextShare {
+    /// A text in which these lines stand where they stood, and blanks in the place of the others.
     fn text(&self) -> String {
         let mut out = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Line(line) => out.push_str(line),
-                Piece::Gap(bytes, lines) => {
-                    let (bytes, lines) = (*bytes.min(&(1 << 30)) as usize, *lines as usize);
-                    out.extend(std::iter::repeat_n(' ', bytes.saturating_sub(lines)));
-                    out.extend(std::iter::repeat_n('\n', lines.min(bytes)));
-                }
-            }
+        let mut ends = 0u32;
+        let fill = |out: &mut String, upto: u32, lines: u32| {
+            let bytes = (upto.min(1 << 30) as usize).saturating_sub(out.len());
+            let lines = (lines as usize).min(bytes);
+            out.extend(std::iter::repeat_n(' ', bytes - lines));
+            out.extend(std::iter::repeat_n('\n', lines));
+        };
+        for (number, (start, line)) in &self.lines {
+            fill(&mut out, *start, number.saturating_sub(ends));
+            out.push_str(line);
+            ends = number + u32::from(line.ends_with('\n'));
         }
+        fill(&mut out, self.bytes, self.ends.saturating_sub(ends));
         out
     }
 }
@@ -303,7 +294,8 @@ pub fn merge<E>(mut shares: Vec<Share>, load: impl FnOnce(&mut Sources) -> Resul
     let mut outcomes: Vec<Outcome> = Vec::new();
     outcomes.resize_with(baseline.checks.len(), Outcome::default);
     let mut inventory = Inventory::default();
-    let (mut files, mut texts, mut secrets) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut files, mut secrets) = (Vec::new(), Vec::new());
+    let mut texts: BTreeMap<FileId, TextShare> = BTreeMap::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for share in shares {
         // Share 1 has seen all secrets, and numbered them.
@@ -325,7 +317,8 @@ pub fn merge<E>(mut shares: Vec<Share>, load: impl FnOnce(&mut Sources) -> Resul
         inventory.exported.extend(share.exported.into_iter().filter_map(|(name, day)| Some((name, day.parse::<Date>().ok()?))));
         for text in share.texts {
             secrets.extend(text.secrets.iter().map(|(span, label)| (*span, number(*label))));
-            texts.insert(text.file, text.text());
+            let whole = texts.entry(text.file).or_insert_with(|| TextShare { lines: BTreeMap::new(), ..text.clone() });
+            whole.lines.extend(text.lines);
         }
         for mut file in share.files {
             file.notes.iter_mut().for_each(|n| fix(&mut n.text));
@@ -334,7 +327,8 @@ pub fn merge<E>(mut shares: Vec<Share>, load: impl FnOnce(&mut Sources) -> Resul
     }
     files.sort_by_key(|f| f.file);
     files.dedup_by_key(|f| f.file);
-    let source = |f: &FileShare| SourceFile::from_text(f.file, f.path.as_str(), texts.get(&f.file).map_or("", String::as_str));
+    let source =
+        |f: &FileShare| SourceFile::from_text(f.file, f.path.as_str(), &texts.get(&f.file).map(TextShare::text).unwrap_or_default());
     let sources = Sources::numbered(files.iter().map(source).collect()).with(Arc::new(beside));
     let report = |f: FileShare| FileReport {
         file: f.file,

@@ -72,7 +72,11 @@ fn part(page: &mut Page<'_>, i: usize, card: &Card<'_>) {
 }
 
 fn thing(page: &mut Page<'_>, thing: &Thing<'_>) {
-    page.out.raw(if thing.unknown { "<li>It is not known whether this holds: <b>" } else { "<li><b>" });
+    page.out.raw(match (thing.unknown, thing.says) {
+        (true, _) => "<li>It is not known whether this holds: <b>",
+        (false, None) => "<li>This must hold, and does not: <b>",
+        (false, Some(_)) => "<li><b>",
+    });
     page.out.prose(thing.says.unwrap_or(&thing.check.title)).raw("</b> (").text(thing.check.severity.name()).raw(")\n<ul>\n");
     for finding in thing.findings.iter().take(PLACES) {
         page.out.raw("<li>Seen: ").prose(&finding.message).raw(" ");

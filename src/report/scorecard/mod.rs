@@ -13,6 +13,9 @@ use super::{Lines, View, counted};
 use crate::diag::{CheckResult, Finding, Label, Severity, Verdict, Worker};
 use steps::{Firewall, Platform, advice};
 
+/// Things that could not be read, of which so many are named at most.
+const UNREAD: usize = 20;
+
 /// Places that are named for one thing to do at most.
 pub(super) const PLACES: usize = 3;
 
@@ -205,6 +208,18 @@ fn table(view: &View<'_>, lines: &Lines<'_>, cards: &[Card<'_>], files: Option<&
     let clean = |text: &str| escape(&lines.prose(text));
     let title = if report.title.is_empty() { "Remote workers".to_owned() } else { format!("{}: remote workers", clean(&report.title)) };
     let mut out = format!("# {title}\n\nAs of {}. ", report.as_of);
+    if !report.incomplete.is_empty() {
+        let what = counted(report.incomplete.len(), "thing", "things");
+        let _ = writeln!(out, "**{what} could not be read or judged, so nothing here is certain:**\n");
+        for i in report.incomplete.iter().take(UNREAD) {
+            let at = i.span.map_or_else(|| clean(&i.path), |s| escape(&lines.locate(s)));
+            let _ = writeln!(out, "- {at}: {}", clean(&i.text));
+        }
+        if report.incomplete.len() > UNREAD {
+            let _ = writeln!(out, "- and {} more", report.incomplete.len() - UNREAD);
+        }
+        out.push('\n');
+    }
     if cards.is_empty() {
         out.push_str("There is no roster: `estate: workers: roster:` of the baseline names one.\n");
         return out;
@@ -324,7 +339,11 @@ fn things(out: &mut String, lines: &Lines<'_>, list: &[Thing<'_>]) {
     let clean = |text: &str| escape(&lines.prose(text));
     for (i, thing) in list.iter().enumerate() {
         let says = thing.says.map_or_else(|| format!("{}.", clean(thing.check.title.trim_end_matches('.'))), str::to_owned);
-        let doubt = if thing.unknown { "It is not known whether this holds: " } else { "" };
+        let doubt = match (thing.unknown, thing.says) {
+            (true, _) => "It is not known whether this holds: ",
+            (false, None) => "This must hold, and does not: ",
+            (false, Some(_)) => "",
+        };
         let _ = writeln!(out, "{}. **{doubt}{says}** ({})", i + 1, thing.check.severity);
         for finding in thing.findings.iter().take(PLACES) {
             let place = lines.named(&[Label::new(finding.primary.span, "")], 1).concat();
