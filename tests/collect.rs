@@ -55,7 +55,11 @@ fn powershell_can_parse_the_script_for_windows() {
 fn cmdlets(text: &str) -> BTreeSet<&str> {
     let code = text.lines().filter(|l| !l.trim_start().starts_with('#'));
     let words = code.flat_map(|l| l.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
-    words.filter(|w| w.split_once('-').is_some_and(|(v, n)| v.len() > 1 && v.starts_with(char::is_uppercase) && n.starts_with(char::is_uppercase))).collect()
+    words
+        .filter(|w| {
+            w.split_once('-').is_some_and(|(v, n)| v.len() > 1 && v.starts_with(char::is_uppercase) && n.starts_with(char::is_uppercase))
+        })
+        .collect()
 }
 
 #[test]
@@ -63,13 +67,41 @@ fn the_script_for_windows_asks_nothing_that_is_not_read() {
     let text = fs::read_to_string(script("windows.ps1")).unwrap();
     // Each with the property by which a reader knows what it returns, or as a tool of the language.
     let read = [
-        "Get-NetFirewallRule", "Get-NetFirewallProfile", "Get-NetFirewallPortFilter", "Get-NetFirewallAddressFilter", "Get-NetFirewallApplicationFilter",
-        "Get-NetFirewallServiceFilter", "Get-NetFirewallInterfaceFilter", "Get-NetFirewallInterfaceTypeFilter", "Get-NetFirewallSecurityFilter",
-        "Get-NetConnectionProfile", "Get-VpnConnection", "Get-DnsClientNrptRule", "Get-NetIPAddress", "Get-NetRoute", "Get-NetTCPConnection", "Get-NetUDPEndpoint",
+        "Get-NetFirewallRule",
+        "Get-NetFirewallProfile",
+        "Get-NetFirewallPortFilter",
+        "Get-NetFirewallAddressFilter",
+        "Get-NetFirewallApplicationFilter",
+        "Get-NetFirewallServiceFilter",
+        "Get-NetFirewallInterfaceFilter",
+        "Get-NetFirewallInterfaceTypeFilter",
+        "Get-NetFirewallSecurityFilter",
+        "Get-NetConnectionProfile",
+        "Get-VpnConnection",
+        "Get-DnsClientNrptRule",
+        "Get-NetIPAddress",
+        "Get-NetRoute",
+        "Get-NetTCPConnection",
+        "Get-NetUDPEndpoint",
     ];
     let tools = [
-        "New-Object", "Get-ItemProperty", "New-Item", "Write-Host", "Join-Path", "Split-Path", "Get-FileHash", "ConvertTo-Json", "Select-Object",
-        "Where-Object", "ForEach-Object", "Test-Path", "Get-ChildItem", "Get-Content", "Remove-Item", "Out-Null", "Get-Process",
+        "New-Object",
+        "Get-ItemProperty",
+        "New-Item",
+        "Write-Host",
+        "Join-Path",
+        "Split-Path",
+        "Get-FileHash",
+        "ConvertTo-Json",
+        "Select-Object",
+        "Where-Object",
+        "ForEach-Object",
+        "Test-Path",
+        "Get-ChildItem",
+        "Get-Content",
+        "Remove-Item",
+        "Out-Null",
+        "Get-Process",
     ];
     let known: BTreeSet<&str> = read.into_iter().chain(tools).collect();
     let used = cmdlets(&text);
@@ -165,7 +197,13 @@ fn assert_all_is_read(folder: &Path) -> Inventory {
 fn the_script_for_linux_takes_what_is_there_and_no_secret() {
     let place = tempfile::tempdir().unwrap();
     planted(&place.path().join("root"));
-    let run = Command::new("sh").arg(script("linux.sh")).arg("out").current_dir(place.path()).env("FWPROOF_ROOT", place.path().join("root")).output().unwrap();
+    let run = Command::new("sh")
+        .arg(script("linux.sh"))
+        .arg("out")
+        .current_dir(place.path())
+        .env("FWPROOF_ROOT", place.path().join("root"))
+        .output()
+        .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let told = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(told.starts_with("Collecting packet filter, VPN configurations (without keys)"), "{told}");
@@ -194,7 +232,13 @@ fn the_script_for_linux_takes_what_is_there_and_no_secret() {
 fn a_file_that_was_changed_or_taken_away_afterwards_is_said() {
     let place = tempfile::tempdir().unwrap();
     planted(&place.path().join("root"));
-    let run = Command::new("sh").arg(script("linux.sh")).arg("out").current_dir(place.path()).env("FWPROOF_ROOT", place.path().join("root")).output().unwrap();
+    let run = Command::new("sh")
+        .arg(script("linux.sh"))
+        .arg("out")
+        .current_dir(place.path())
+        .env("FWPROOF_ROOT", place.path().join("root"))
+        .output()
+        .unwrap();
     assert!(run.status.success());
     let out = place.path().join("out");
     let wireguard = out.join("wireguard/wg0.conf");

@@ -96,8 +96,20 @@ fn every_tcp_port_is_as_the_laboratory_was_built_and_nmap_agrees() {
     lab.ip("here", "neigh replace 10.99.0.14 lladdr 02:00:00:00:00:14 nud permanent dev br0");
     lab.host("tarpit", &Host { answers: Some(Answers::Tarpit), ..Host::default() });
     let of = |host: &str, port: u16| match host.rsplit(['.', ':']).next() {
-        Some("10" | "13") => if OPEN.contains(&port) { "open" } else { "closed" },
-        Some("11") => if OPEN.contains(&port) { "open" } else { "filtered" },
+        Some("10" | "13") => {
+            if OPEN.contains(&port) {
+                "open"
+            } else {
+                "closed"
+            }
+        }
+        Some("11") => {
+            if OPEN.contains(&port) {
+                "open"
+            } else {
+                "filtered"
+            }
+        }
         Some("12") => rejected(port),
         _ => "open",
     };
@@ -105,8 +117,10 @@ fn every_tcp_port_is_as_the_laboratory_was_built_and_nmap_agrees() {
         let wanted = expected(&hosts, of);
         let words: Vec<&str> = hosts.iter().map(String::as_str).collect();
         for (method, rate) in [("syn", "1000000"), ("syn", "20000"), ("connect", "20000")] {
-            let all: Vec<&str> =
-                ["-q", "--format", "xml", "-p", "1-1000", "--rate", rate, "--method", method, "--timeout", "300"].into_iter().chain(words.clone()).collect();
+            let all: Vec<&str> = ["-q", "--format", "xml", "-p", "1-1000", "--rate", rate, "--method", method, "--timeout", "300"]
+                .into_iter()
+                .chain(words.clone())
+                .collect();
             let (code, out, err) = lab.probe("here", &all);
             assert_eq!(code, 0, "{err}");
             let mut ours = states(&out);
@@ -207,7 +221,8 @@ fn who_interrupts_a_run_gets_what_is_known_by_then() {
     let mut lab = around(&[("silent", 11)]);
     lab.host("silent", &Host { tcp: OPEN.to_vec(), ..Host::default() });
     lab.nft("silent", &silent());
-    let child = lab.start("here", &[env!("CARGO_BIN_EXE_fwproof"), "probe", "--i-am-authorised", "-q", "--format", "json", "-p", "1-60000", &v4(11)]);
+    let child = lab
+        .start("here", &[env!("CARGO_BIN_EXE_fwproof"), "probe", "--i-am-authorised", "-q", "--format", "json", "-p", "1-60000", &v4(11)]);
     std::thread::sleep(Duration::from_millis(700));
     let began = Instant::now();
     lab.run("here", &["kill", "-INT", &child.id().to_string()]);
@@ -281,7 +296,8 @@ fn a_network_that_runs_what_it_says_has_no_drift_and_one_changed_rule_is_found()
         return;
     }
     let lab = edge();
-    let runs = [("guest", "guests", &["10.20.0.10", "10.20.0.11", "10.30.0.10", "10.10.50.1"][..]), ("internet", "internet", &["203.0.113.2"])];
+    let runs =
+        [("guest", "guests", &["10.20.0.10", "10.20.0.11", "10.30.0.10", "10.10.50.1"][..]), ("internet", "internet", &["203.0.113.2"])];
     for (from, zone, targets) in runs {
         let began = Instant::now();
         let (code, report) = planned(&lab, from, zone, targets);
@@ -294,11 +310,33 @@ fn a_network_that_runs_what_it_says_has_no_drift_and_one_changed_rule_is_found()
     }
     // A port that the configuration lets through and the host serves is open, so the silence of the others means something.
     let (_, report) = planned(&lab, "guest", "guests", &["10.20.0.11"]);
-    let open: Vec<u64> = report["hosts"][0]["ports"].as_array().unwrap().iter().filter(|p| p["state"] == "open").filter_map(|p| p["port"].as_u64()).collect();
+    let open: Vec<u64> = report["hosts"][0]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| p["state"] == "open")
+        .filter_map(|p| p["port"].as_u64())
+        .collect();
     assert_eq!(open, [5432]);
 
     // Somebody opens the other database to the guests, in the kernel alone.
-    let rule = ["nft", "insert", "rule", "ip", "filter", "forward", "iifname", "eth1.50", "ip", "daddr", "10.20.0.11", "tcp", "dport", "3306", "accept"];
+    let rule = [
+        "nft",
+        "insert",
+        "rule",
+        "ip",
+        "filter",
+        "forward",
+        "iifname",
+        "eth1.50",
+        "ip",
+        "daddr",
+        "10.20.0.11",
+        "tcp",
+        "dport",
+        "3306",
+        "accept",
+    ];
     assert!(lab.run("edge", &rule).status.success());
     let (code, report) = planned(&lab, "guest", "guests", &["10.20.0.10", "10.20.0.11"]);
     assert_eq!(code, 1);

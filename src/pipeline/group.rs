@@ -315,10 +315,8 @@ mod tests {
     #[test]
     fn what_a_script_collected_is_named_by_its_manifest_unless_the_estate_knows_the_folder() {
         let manifest = |path| Member { host: Some("anna".into()), ..file(path, "collect-manifest", &[]) };
-        let files = [
-            manifest("/x/anna-20261123T081502Z/manifest.txt"),
-            file("/x/anna-20261123T081502Z/wireguard/wg0.conf", "wireguard", &[]),
-        ];
+        let files =
+            [manifest("/x/anna-20261123T081502Z/manifest.txt"), file("/x/anna-20261123T081502Z/wireguard/wg0.conf", "wireguard", &[])];
         assert_eq!(names(&files, &[]), [("anna".to_owned(), vec![0, 1])]);
         assert_eq!(names(&files, &["anna-20261123T081502Z"]), [("anna-20261123T081502Z".to_owned(), vec![0, 1])]);
     }

@@ -50,7 +50,9 @@ pub fn main() -> bool {
     }
     if let Some(answers) = host.answers {
         let interface = pnet_datalink::interfaces().into_iter().find(|i| i.name == "eth0").unwrap();
-        let Ok(Channel::Ethernet(mut send, mut hear)) = pnet_datalink::channel(&interface, Default::default()) else { panic!("no channel") };
+        let Ok(Channel::Ethernet(mut send, mut hear)) = pnet_datalink::channel(&interface, Default::default()) else {
+            panic!("no channel")
+        };
         std::thread::spawn(move || {
             while let Ok(frame) = hear.next() {
                 let all = answer(frame, answers);

@@ -5,8 +5,8 @@ mod plist;
 mod services;
 mod vpn;
 
-pub(super) use firewall::evidence;
 pub use firewall::MACOS_FIREWALL;
+pub(super) use firewall::evidence;
 pub use services::MACOS_VPN_SERVICES;
 pub use vpn::APPLE_VPN;
 

@@ -57,8 +57,12 @@ fn form(file: &SourceFile) -> Option<Form> {
     let start = head.trim_start();
     if start.starts_with(['{', '[']) {
         let has = |name: &str| head.contains(&format!("\"{name}\""));
-        return (has("LocalAddress") && has("LocalPort") && (has("Listening") || has("OwningProcess")) && !has("InstanceID") && !has("Direction"))
-            .then_some(Form::Json);
+        return (has("LocalAddress")
+            && has("LocalPort")
+            && (has("Listening") || has("OwningProcess"))
+            && !has("InstanceID")
+            && !has("Direction"))
+        .then_some(Form::Json);
     }
     let first = start.lines().find(|l| !l.trim().is_empty() && !l.starts_with('#'))?;
     if first.starts_with("Netid ") && first.contains("Recv-Q") || row_of_ss(first).is_some() {

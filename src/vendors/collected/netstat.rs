@@ -28,7 +28,8 @@ fn detect(file: &SourceFile) -> Option<Detection> {
     let mut lines = head.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#'));
     let first = lines.next()?.trim();
     let tables = lines.take(3).any(|l| matches!(l.trim(), "Internet:" | "Internet6:"));
-    (first == "Routing tables" && tables).then_some(Detection { confidence: Confidence::Certain, why: "has routing tables as netstat -rn prints them" })
+    (first == "Routing tables" && tables)
+        .then_some(Detection { confidence: Confidence::Certain, why: "has routing tables as netstat -rn prints them" })
 }
 
 fn read(reader: &mut Reader<'_>) {

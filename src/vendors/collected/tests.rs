@@ -54,7 +54,9 @@ fn a_manifest_tells_the_host_and_what_could_not_be_seen() {
 
 #[test]
 fn a_broken_line_of_a_manifest_is_said() {
-    for line in ["got filter 0 abc nft.txt nft", "got filter 0", "was filter 0 - - nft", "got colours 0 - - x", "time: yesterday", "mood: good"] {
+    for line in
+        ["got filter 0 abc nft.txt nft", "got filter 0", "was filter 0 - - nft", "got colours 0 - - x", "time: yesterday", "mood: good"]
+    {
         let (_, reading) = COLLECT_MANIFEST.read_text("manifest.txt", &format!("fwproof-collected: 1\n{line}\n"));
         assert_eq!(reading.notes.len(), 1, "{line}: {:?}", reading.notes);
     }
@@ -62,7 +64,9 @@ fn a_broken_line_of_a_manifest_is_said() {
 
 #[test]
 fn what_listens_is_told_from_what_listens_on_the_loopback() {
-    for (text, ssh, vnc, smb) in [(SS, "network", "none", "none"), (NETSTAT, "loopback", "network", "none"), (SOCKETS, "none", "none", "network")] {
+    for (text, ssh, vnc, smb) in
+        [(SS, "network", "none", "none"), (NETSTAT, "loopback", "network", "none"), (SOCKETS, "none", "none", "network")]
+    {
         let device = device(&LISTENING, text);
         assert_eq!(device.setting("listening.remote-control.ssh"), Some(ssh));
         assert_eq!(device.setting("listening.remote-control.vnc"), Some(vnc));
@@ -75,7 +79,17 @@ fn what_listens_is_told_from_what_listens_on_the_loopback() {
 fn shortened_destinations_are_networks_of_their_class() {
     let routes = device(&NETSTAT_ROUTES, ROUTES).routes.unwrap_or_default();
     let words: Vec<String> = routes.iter().map(|r| format!("{} {}", r.to, r.interface.as_deref().unwrap_or("-"))).collect();
-    let wanted = ["0.0.0.0/0 utun4", "10.99.0.0/16 utun4", "127.0.0.0/8 lo0", "192.168.1.0/24 en0", "192.168.1.1/32 en0", "224.0.0.0/4 en0", "::/0 utun4", "::1/128 lo0", "fe80::/64 en0"];
+    let wanted = [
+        "0.0.0.0/0 utun4",
+        "10.99.0.0/16 utun4",
+        "127.0.0.0/8 lo0",
+        "192.168.1.0/24 en0",
+        "192.168.1.1/32 en0",
+        "224.0.0.0/4 en0",
+        "::/0 utun4",
+        "::1/128 lo0",
+        "fe80::/64 en0",
+    ];
     assert_eq!(words, wanted);
 }
 

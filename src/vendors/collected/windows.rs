@@ -97,7 +97,13 @@ fn address(one: &Value) -> Option<IpNetwork> {
     let ip: IpAddr = text("IPAddress")?.split('%').next()?.parse().ok()?;
     let length = match text("PrefixLength") {
         Some(length) => length.parse().ok()?,
-        None => if ip.is_ipv4() { 32 } else { 128 },
+        None => {
+            if ip.is_ipv4() {
+                32
+            } else {
+                128
+            }
+        }
     };
     IpNetwork::new(ip, length).ok()
 }

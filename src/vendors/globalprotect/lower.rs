@@ -84,8 +84,17 @@ fn value<'p>(pairs: &'p [Pair], key: &str) -> Option<&'p Pair> {
 
 fn settings(pairs: &[Pair], tunnel: &mut Tunnel) {
     let is = |key: &str, words: &[&str]| value(pairs, key).filter(|p| words.iter().any(|w| p.value.eq_ignore_ascii_case(w)));
-    let mut say = |name: &str, value: &str, span: Span| tunnel.settings.push(TunnelSetting { name: name.into(), value: value.into(), span });
-    for key in ["connect-method", "enforce-globalprotect", "disable-allowed", "agent-user-override", "can-change-portal", "full-chain-cert-verify", "prelogon"] {
+    let mut say =
+        |name: &str, value: &str, span: Span| tunnel.settings.push(TunnelSetting { name: name.into(), value: value.into(), span });
+    for key in [
+        "connect-method",
+        "enforce-globalprotect",
+        "disable-allowed",
+        "agent-user-override",
+        "can-change-portal",
+        "full-chain-cert-verify",
+        "prelogon",
+    ] {
         if let Some(pair) = value(pairs, key) {
             say(key, &pair.value, pair.span);
         }
@@ -97,7 +106,8 @@ fn settings(pairs: &[Pair], tunnel: &mut Tunnel) {
         say("kill-switch-v6", "enforce-globalprotect", pair.span);
     }
     // 0 saves nothing, 1 name and password, 2 the name only, 3 with a fingerprint.
-    let saved = is("save-user-credentials", &["1"]).or_else(|| is("can-save-password", &["yes"]).filter(|_| value(pairs, "save-user-credentials").is_none()));
+    let saved = is("save-user-credentials", &["1"])
+        .or_else(|| is("can-save-password", &["yes"]).filter(|_| value(pairs, "save-user-credentials").is_none()));
     if let Some(pair) = saved {
         say("RememberCredential", "true", pair.span);
     }
@@ -138,7 +148,9 @@ fn gateways(reader: &mut Reader<'_>, root: Element<'_>, tunnel: &mut Tunnel) {
 
 /// `<access-routes><member>0.0.0.0/0</member>`, `<exclude-access-routes>`, `<dns>`.
 fn routes(reader: &mut Reader<'_>, root: Element<'_>, tunnel: &mut Tunnel) {
-    for (name, excluded) in [("access-routes", false), ("access-routes-v6", false), ("exclude-access-routes", true), ("exclude-access-routes-v6", true)] {
+    for (name, excluded) in
+        [("access-routes", false), ("access-routes-v6", false), ("exclude-access-routes", true), ("exclude-access-routes-v6", true)]
+    {
         let members = root.descendants().filter(|e| e.name() == name).flat_map(Element::children).filter(|e| e.name() == "member");
         for member in members.take(MOST) {
             let span = member.text_span();

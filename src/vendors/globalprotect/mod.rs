@@ -21,7 +21,9 @@ pub static GLOBALPROTECT: Format = Format {
         "portal and gateways, connect method, enforcement without a connection, user override, saved passwords, what invalid certificates are met with",
         "routes in and out of the tunnel where a gateway's configuration shows them",
     ],
-    leaves: &["what the portal and the gateway send, where only the client's settings were exported: split tunnel, cryptography, name servers"],
+    leaves: &[
+        "what the portal and the gateway send, where only the client's settings were exported: split tunnel, cryptography, name servers",
+    ],
     role: Role::Vpn,
     detect,
     read: lower::read,

@@ -83,6 +83,7 @@ pub(super) fn plist(document: &Document<'_>) -> Vec<Pair> {
 pub(super) fn leaves(document: &Document<'_>) -> Vec<Pair> {
     let Some(root) = document.root() else { return Vec::new() };
     let leaf = |e: &Element<'_>| e.children().next().is_none() && !e.text().trim().is_empty();
-    let pair = |e: Element<'_>| Pair { key: e.name().to_ascii_lowercase(), value: e.text().trim().to_owned(), at: e.text_span(), span: e.span() };
+    let pair =
+        |e: Element<'_>| Pair { key: e.name().to_ascii_lowercase(), value: e.text().trim().to_owned(), at: e.text_span(), span: e.span() };
     root.descendants().filter(leaf).take(MOST).map(pair).collect()
 }

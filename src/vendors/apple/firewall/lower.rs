@@ -3,7 +3,8 @@
 use super::facts::{Facts, Switch, Treated};
 use crate::diag::LineState;
 use crate::model::{
-    Action, BaseChain, Chain, ChainId, Direction, Hook, HostSetting, LOOPBACK, Match, NamePattern, Policy, PolicyAction, Rule, UnseenSetting,
+    Action, BaseChain, Chain, ChainId, Direction, Hook, HostSetting, LOOPBACK, Match, NamePattern, Policy, PolicyAction, Rule,
+    UnseenSetting,
 };
 use crate::net::{Family, Ranges};
 use crate::packets::Field;
@@ -11,15 +12,19 @@ use crate::packets::fields::ct;
 use crate::source::Span;
 use crate::vendors::Reader;
 
-const EXPORT: &str = "/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate --getblockall --getallowsigned --getstealthmode --getloggingmode";
+const EXPORT: &str =
+    "/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate --getblockall --getallowsigned --getstealthmode --getloggingmode";
 
 const TCP: u128 = 6;
 const UDP: u128 = 17;
 
 /// What "block all incoming connections" still lets in: configd (DHCP), mDNSResponder (Bonjour) and racoon (IPsec), says Apple's HT1810. The
 /// ports are those of their protocols: RFC 2131, RFC 8415, RFC 6762, RFC 7296.
-const ESSENTIAL: &[(&str, &[u128])] =
-    &[("answers of DHCP", &[68, 546]), ("Bonjour, which is an essential service", &[5353]), ("IPsec, which is an essential service", &[500, 4500])];
+const ESSENTIAL: &[(&str, &[u128])] = &[
+    ("answers of DHCP", &[68, 546]),
+    ("Bonjour, which is an essential service", &[5353]),
+    ("IPsec, which is an essential service", &[500, 4500]),
+];
 
 pub(super) fn lower(reader: &mut Reader<'_>, facts: &Facts) {
     reader.device.no_sysctl = true;
@@ -91,19 +96,33 @@ fn rules(reader: &mut Reader<'_>, facts: &Facts, sure: bool, place: Span) -> Vec
     let answers = Match::Field(Field::Ct, Ranges::interval(ct::ESTABLISHED, ct::RELATED));
     rules.push(Rule::implied("answers of known connections", answers, Action::Accept, place));
     stealth(reader, facts, place, &mut rules);
-    rules.push(Rule::implied("protocols other than TCP and UDP, which are not filtered", Match::Not(Box::new(filtered())), Action::Accept, place));
+    rules.push(Rule::implied(
+        "protocols other than TCP and UDP, which are not filtered",
+        Match::Not(Box::new(filtered())),
+        Action::Accept,
+        place,
+    ));
     if let Some((true, span)) = facts.effective(Switch::BlockAll) {
         for (what, ports) in ESSENTIAL {
             let ports = Match::Field(Field::Dport, Ranges::from_values(ports.iter().copied()));
             let matcher = Match::all(vec![of_protocol(UDP), ports]);
             let dhcp = what.contains("DHCP");
-            rules.push(if dhcp { Rule::inherent(what, matcher, Action::Accept, span) } else { Rule::implied(what, matcher, Action::Accept, span) });
+            rules.push(if dhcp {
+                Rule::inherent(what, matcher, Action::Accept, span)
+            } else {
+                Rule::implied(what, matcher, Action::Accept, span)
+            });
         }
         logged(facts, place, &mut rules);
         return rules;
     }
     if let Some(span) = facts.lost {
-        rules.push(Rule::implied("what could not be read", filtered(), Action::Opaque("a setting or program that could not be read".into()), span));
+        rules.push(Rule::implied(
+            "what could not be read",
+            filtered(),
+            Action::Opaque("a setting or program that could not be read".into()),
+            span,
+        ));
     }
     // A program has one entry. Blocked ones come first because the entries are about different programs and one may stand twice.
     for wanted in [Treated::Blocked, Treated::Unknown, Treated::Allowed] {
@@ -120,7 +139,11 @@ fn rules(reader: &mut Reader<'_>, facts: &Facts, sure: bool, place: Span) -> Vec
         }
     }
     for (switch, what, text) in [
-        (Switch::BuiltIn, "signed software of the system", "a signed program of macOS itself receives the connection (a sharing service that is on, say)"),
+        (
+            Switch::BuiltIn,
+            "signed software of the system",
+            "a signed program of macOS itself receives the connection (a sharing service that is on, say)",
+        ),
         (Switch::Downloaded, "signed software", "a signed program that was installed receives the connection"),
     ] {
         let set = facts.effective(switch);
@@ -131,7 +154,11 @@ fn rules(reader: &mut Reader<'_>, facts: &Facts, sure: bool, place: Span) -> Vec
         }
     }
     if facts.listed.is_none() {
-        reader.note(place, LineState::NotModelled, "which programs may receive connections is not shown: export socketfilterfw --listapps too");
+        reader.note(
+            place,
+            LineState::NotModelled,
+            "which programs may receive connections is not shown: export socketfilterfw --listapps too",
+        );
         let condition = open(reader, "a program that was not listed is allowed to receive the connection", place);
         rules.push(Rule::implied("programs that were not listed", Match::all(vec![filtered(), condition]), Action::Accept, place));
     }

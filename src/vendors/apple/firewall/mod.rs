@@ -61,7 +61,9 @@ fn form(file: &SourceFile) -> Option<Form> {
         let has = |key: &str| text.contains(&format!("<key>{key}</key>"));
         return match () {
             () if text.contains(FIREWALL_PAYLOAD) => Some(Form::Profile),
-            () if has("globalstate") && (has("allowsignedenabled") || has("stealthenabled") || has("loggingenabled")) => Some(Form::Preferences),
+            () if has("globalstate") && (has("allowsignedenabled") || has("stealthenabled") || has("loggingenabled")) => {
+                Some(Form::Preferences)
+            }
             () => None,
         };
     }

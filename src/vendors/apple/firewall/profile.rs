@@ -127,7 +127,9 @@ fn programs(top: &Dict<'_>, facts: &mut Facts) {
         let entry = Dict::of(item.value);
         match entry.text("state").as_ref().map(|s| s.0.trim()) {
             Some("0") => {}
-            Some("1") => add(entry.text("proc").or_else(|| Some((item.name().into_owned(), item.key.span()))), entry.span, Treated::Allowed),
+            Some("1") => {
+                add(entry.text("proc").or_else(|| Some((item.name().into_owned(), item.key.span()))), entry.span, Treated::Allowed)
+            }
             _ => add(entry.text("proc"), entry.span, Treated::Unknown),
         }
     }

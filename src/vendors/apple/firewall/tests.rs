@@ -100,7 +100,9 @@ fn what_is_not_said_is_unknown() {
     let mac = device("Firewall stealth mode is on\nTotal number of apps = 0 \n");
     assert_eq!(fate(&mac, SSH, None), "unknown");
     assert!(mac.unseen.iter().any(|u| u.name == "firewall.all.enabled"));
-    let unlisted = device("Firewall is enabled. (State = 1)\nAutomatically allow built-in signed software DISABLED.\nAutomatically allow downloaded signed software DISABLED.\n");
+    let unlisted = device(
+        "Firewall is enabled. (State = 1)\nAutomatically allow built-in signed software DISABLED.\nAutomatically allow downloaded signed software DISABLED.\n",
+    );
     assert_eq!(fate(&unlisted, SSH, None), "unknown");
     let (_, strange) = MACOS_FIREWALL.read_text("mac", "Firewall is enabled. (State = 7)\nTotal number of apps = 0\n");
     assert!(strange.notes.iter().any(|n| n.state == LineState::Unrecognised));

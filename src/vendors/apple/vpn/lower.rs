@@ -1,6 +1,5 @@
 //! Payloads to tunnels.
 
-use crate::vendors::apple::plist::{Dict, items};
 use crate::diag::LineState;
 use crate::model::{
     CryptoLayer, CryptoOffer, CryptoUse, Dns, Endpoint, Fact, Peer, Secret, Tunnel, TunnelKind, TunnelRole, TunnelSetting, VpnRoute, ike,
@@ -8,6 +7,7 @@ use crate::model::{
 use crate::source::{SourceFile, Span};
 use crate::syntax::xml::{Document, Element};
 use crate::vendors::Reader;
+use crate::vendors::apple::plist::{Dict, items};
 
 /// Payloads that a file may have.
 const MOST: usize = 1000;
