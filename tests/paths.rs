@@ -136,6 +136,45 @@ fn where_no_route_was_read_the_baseline_says_where_a_zone_lies() {
     assert!(text.contains("assumed: no route of gw leads to customer-data"), "{text}");
 }
 
+/// A row of devices that let everything through; the last one's route leads to `last`.
+fn row(root: &Path, count: usize, last: &str) {
+    for i in 0..count {
+        let at = root.join(format!("d{i:02}"));
+        std::fs::create_dir_all(&at).expect("made");
+        let put = |name: &str, text: String| std::fs::write(at.join(name), text).expect("written");
+        put(
+            "ruleset.nft",
+            "table inet filter {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n".into(),
+        );
+        put("sysctl.txt", "net.ipv4.ip_forward = 1\n".into());
+        let before = if i == 0 { "10.0.0.1/24".to_owned() } else { format!("10.{i}.0.2/30") };
+        let interface =
+            |n: u8, address: &str| format!("{n}: eth{n}: <UP> mtu 1500 qdisc noqueue state UP\n    inet {address} scope global eth{n}\n");
+        put("ip-addr.txt", interface(2, &before) + &interface(3, &format!("10.{}.0.1/30", i + 1)));
+        let via = if i + 1 == count { last.to_owned() } else { format!("10.{}.0.2", i + 1) };
+        let out = if via == format!("10.{i}.0.1") { 2 } else { 3 };
+        put("ip-route.txt", format!("10.200.0.0/24 via {via} dev eth{out}\n"));
+    }
+    let zones = "zones: { here: { addresses: 10.0.0.0/24 }, there: { addresses: 10.200.0.0/24 } }\n";
+    std::fs::write(root.join("baseline.yaml"), format!("fwproof: 1\ntitle: t\n{zones}")).expect("written");
+}
+
+#[test]
+fn a_row_of_more_devices_than_are_followed_is_said() {
+    let root = tempfile::tempdir().expect("a folder");
+    row(root.path(), 12, "10.12.0.2");
+    let (text, code) = reach(root.path(), &["--path", "--from", "here", "--to", "there"]);
+    assert!(code == 3 && text.contains("a path of more than 8 devices: what lies beyond d08 was not looked at"), "{text}");
+}
+
+#[test]
+fn a_route_that_leads_back_is_no_way_and_is_said() {
+    let root = tempfile::tempdir().expect("a folder");
+    row(root.path(), 2, "10.1.0.1");
+    let (text, code) = reach(root.path(), &["--path", "--from", "here", "--to", "there"]);
+    assert!(code == 0 && text.contains("not known after d00 (eth2 to eth3) > d01 (eth2 to eth2): it comes back to d00"), "{text}");
+}
+
 #[test]
 fn a_source_that_the_gateway_does_not_allow_its_peer_is_dropped() {
     let root = tempfile::tempdir().expect("a folder");

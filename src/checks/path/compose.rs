@@ -238,9 +238,12 @@ impl<'w> Search<'_, 'w, '_> {
     /// Packets arrive at a device.
     fn arrive(&mut self, at: &At, flows: Vec<Flow>, trail: &mut Trail) {
         let Some(device) = self.topology.device(at.device) else { return };
-        // Round and round gets nowhere.
-        if flows.is_empty() || trail.0.iter().any(|s| s.device == at.device) {
+        if flows.is_empty() {
             return;
+        }
+        if trail.0.iter().any(|s| s.device == at.device) {
+            // Round and round, unless rules send it another way the second time.
+            return self.unclear(trail, format!("it comes back to {}", device.name), &flows);
         }
         self.visits += 1;
         if trail.0.len() >= HOPS || self.visits > VISITS {

@@ -78,6 +78,11 @@ pub fn from_worker(world: &World<'_>, analysis: &Analysis<'_>, target: &Zone) ->
                 continue;
             }
             let oif = Some(tunnel.interface.clone()).filter(|i| !i.is_empty());
+            let doubt = doubt.or_else(|| {
+                oif.is_none().then(|| {
+                    format!("through which interface {} sends to {} is not known: any was considered", device.name, tunnel.title())
+                })
+            });
             out.push(Start::Leaving { device: at, oif, sources, to, family, doubt });
         }
         let beside = target.addresses(family).minus(&all);
