@@ -280,7 +280,7 @@ fn a_fingerprint_holds_no_secret() {
 
 fn with_waivers(waivers: &str, more: &str) -> Place {
     let place = place(&[], &[SSH, WEB]);
-    place.write("gate/baseline.yaml", format!("{}waivers: {more}\n", BASELINE.replace("checks:\n", "checks:\n")).as_bytes());
+    place.write("gate/baseline.yaml", format!("{}waivers: {more}\n", BASELINE).as_bytes());
     place.write("gate/waivers.yaml", waivers.as_bytes());
     place
 }

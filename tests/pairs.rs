@@ -1,7 +1,6 @@
 //! Both ends of a connection of IPsec, compared.
 #![allow(missing_docs)]
 
-#[allow(dead_code)]
 mod judging;
 
 use std::path::Path;

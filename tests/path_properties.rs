@@ -84,12 +84,14 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
+/// First and last address, length, interface, next hop; no interface: dropped.
+type Row = (u128, u128, u8, Option<String>, Option<u128>);
+
 /// A device as the test itself knows it.
 struct Known {
     name: String,
     addresses: Vec<(String, u128, u8)>,
-    /// First and last address, length, interface, next hop; no interface: dropped.
-    routes: Vec<(u128, u128, u8, Option<String>, Option<u128>)>,
+    routes: Vec<Row>,
 }
 
 fn number(text: &str) -> u128 {
@@ -261,7 +263,7 @@ fn delivered(
         let walked = walk(analysis, Way::Forward, Family::V4, &here, Some(&[]), None, false);
         let dst = walked.became.field(Field::Dst);
         let route = known[at].routes.iter().filter(|r| r.0 <= dst && dst <= r.1).max_by_key(|r| r.2);
-        let Some((.., interface, via)) = route else { return None };
+        let (.., interface, via) = route?;
         let Some(interface) = interface else { return Some(false) };
         if interface != name {
             continue;

@@ -1,7 +1,6 @@
 //! The whole way of a packet: what `reach` says of it, and what checks of flows do.
 #![allow(missing_docs)]
 
-#[allow(dead_code)]
 mod judging;
 
 use std::path::Path;

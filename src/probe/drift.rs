@@ -21,6 +21,9 @@ pub const CLOSED: &str = "drift-not-open";
 /// Findings of one sort for one line that are still said one by one; of more, the ports stand in one.
 const ONE_BY_ONE: usize = 5;
 
+/// Ports that one finding may tell of: the check, the line that decides, the protocol, and what was seen.
+type Alike = (&'static str, Option<(String, Line)>, Protocol, State, Reason);
+
 /// Counts of what was compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Compared {
@@ -61,7 +64,7 @@ pub fn compare(world: &World<'_>, zone: &Zone, scan: &Scan, expected: &[Expected
             let message = format!("{} was not fully asked: {why}", host.address);
             found.entry(DRIFT).or_default().push(Finding::unknown(message, here.clone(), vec![]).about(format!("{}", host.address)));
         }
-        let mut parted: BTreeMap<(&'static str, Option<(String, Line)>, Protocol, State, Reason), Vec<u16>> = BTreeMap::new();
+        let mut parted: BTreeMap<Alike, Vec<u16>> = BTreeMap::new();
         for port in host.ports.iter().filter(|p| p.state != State::Unreachable) {
             let side = e.sides(port.protocol).of(port.port);
             let Some(check) = judge(world, e, port, side, &mut compared) else { continue };

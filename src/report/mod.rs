@@ -51,6 +51,9 @@ pub struct View<'a> {
     pub workspace: Workspace,
 }
 
+/// The names of files, and what is in them.
+pub type NamedTexts = Vec<(String, String)>;
+
 /// A format of reports.
 pub struct ReportFormat {
     /// The word after `--format`.
@@ -60,7 +63,7 @@ pub struct ReportFormat {
     /// Shows [`Report::exposure`], which takes time.
     pub exposure: bool,
     /// Renders as several files of a folder: their names, and what is in them.
-    pub files: Option<fn(&View<'_>) -> Vec<(String, String)>>,
+    pub files: Option<fn(&View<'_>) -> NamedTexts>,
 }
 
 /// Every format that this version writes.

@@ -71,6 +71,7 @@ table inet filter {
 ";
 
 /// A baseline with one check that holds on [`EDGE`] in a folder `edge`.
+#[allow(dead_code, reason = "not every test that uses this module needs it")]
 pub const BASELINE: &str = "\
 fwproof: 1
 title: Tiny Ltd
