@@ -52,7 +52,7 @@ fn the_format_does_not_change_the_exit_code_and_json_says_the_same() {
 fn a_format_that_does_not_exist_is_answered_with_those_that_do() {
     let run = tiny().run(&["check", ".", "--format", "jsno"]);
     assert!(run.code == 2 && run.out.is_empty() && run.err.contains("did you mean \"json\"?"), "{}", run.err);
-    assert!(run.err.contains("concise, csv, github, gitlab, html, json, junit, markdown, sarif, text"), "{}", run.err);
+    assert!(run.err.contains("concise, csv, github, gitlab, html, json, junit, markdown, sarif, scorecard, text"), "{}", run.err);
 }
 
 #[test]

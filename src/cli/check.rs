@@ -137,6 +137,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Outcome {
     if args.write_known.is_some() && code == 1 {
         code = 0;
     }
+    // Of what is read again for its lines alone: the verdict is on what it was, and the lines that are shown may be others.
+    for path in inventory.sources.changed() {
+        output::say(&format!("error: {}: was changed while it was being checked", redactor.scrub(path)));
+        if !args.reading.allow_incomplete {
+            code = 3;
+        }
+    }
     // The process is about to end: giving the memory of a large configuration back piece by piece would only take time.
     std::mem::forget(inventory);
     Ok(code)

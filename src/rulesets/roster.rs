@@ -272,7 +272,10 @@ mod tests {
         let (people, problems) = roster(
             "# staff\nName,Device,Left,Desk\n\nalice,alice-laptop,,1\nbob,,2026-08-31,2\ncarol,x\ndave,d,31.08.2026,4\n,,,5\n\"eve, jr\",eve,-,6\n",
         );
-        assert_eq!(people, ["alice@alice-laptop None line 4", "bob@bob Some(\"2026-08-31\") line 5", "eve, jr@eve None line 9"]);
+        assert_eq!(
+            people,
+            ["alice@alice-laptop None line 4", "bob@bob Some(\"2026-08-31\") line 5", "dave@d None line 7", "eve, jr@eve None line 9"]
+        );
         assert_eq!(
             problems,
             [

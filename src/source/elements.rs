@@ -108,8 +108,21 @@ pub fn secret_elements(file: &SourceFile) -> Vec<Span> {
             lines(file, from, value.trim(), &mut found);
         }
         at = body + skip + value.len();
+        if plain && is_secret(value.trim()) {
+            found.extend(named(file, at));
+        }
     }
     found
+}
+
+/// What a property list has under a name: the string or the data behind `</key>`, which begins at `at`. Short words are settings.
+fn named(file: &SourceFile, at: usize) -> Option<Span> {
+    let rest = file.text.get(at..)?.strip_prefix("</key>")?;
+    let element = rest.trim_start();
+    let inner = element.strip_prefix("<string>").or_else(|| element.strip_prefix("<data>"))?;
+    let value = inner.split('<').next().unwrap_or("").trim();
+    let start = file.text.len() - inner.trim_start().len();
+    (value.len() >= 6).then(|| Span::new(file.id, start, start + value.len()))
 }
 
 /// The lines of a longer secret, which may also stand elsewhere one by one.
@@ -140,5 +153,14 @@ mod tests {
         let file = SourceFile::from_text(FileId(0), "config.xml", text);
         let found: Vec<&str> = secret_elements(&file).iter().map(|s| file.slice(*s)).collect();
         assert_eq!(found, ["one", "two<x", "abc123XYZabc123XYZ", "cut"]);
+    }
+
+    #[test]
+    fn a_property_list_names_a_secret_before_it() {
+        let text = "<dict><key>SharedSecret</key>\n  <string> open sesame</string><key>PasswordType</key><string>None</string><key>Password</key><true/>\
+                    <key>Name</key><string>nothing secret</string><key>AuthPassword</key><string>swordfish";
+        let file = SourceFile::from_text(FileId(0), "a.mobileconfig", text);
+        let found: Vec<&str> = secret_elements(&file).iter().map(|s| file.slice(*s)).collect();
+        assert_eq!(found, ["open sesame", "swordfish"]);
     }
 }

@@ -75,6 +75,11 @@ const PUBLISH: &[&str] = &[
 
 const NEW_EXPORT: &[&str] = &["Run the script that collects the settings of your device once more, and send the new folder."];
 
+const LINUX_REMOTE: &[&str] = &[
+    "See what listens: `sudo ss -lntup`",
+    "Switch off what you do not need, for instance `sudo systemctl disable --now ssh` (Fedora: sshd), and screen sharing in the desktop's settings.",
+];
+
 const LINUX_VPN: &[&str] = &[
     "Ask IT for your VPN profile, unless you have it.",
     "WireGuard: put it into /etc/wireguard/wg0.conf, then `sudo systemctl enable --now wg-quick@wg0`",
@@ -236,6 +241,29 @@ static ADVICE: &[Advice] = &[
     Advice {
         check: "worker-exports-are-fresh",
         says: "What you sent of your device is too old to say how it is today.",
+        windows: NEW_EXPORT,
+        macos: NEW_EXPORT,
+        ufw: NEW_EXPORT,
+        firewalld: NEW_EXPORT,
+        nftables: NEW_EXPORT,
+        iptables: NEW_EXPORT,
+    },
+    Advice {
+        check: "worker-offers-no-remote-control",
+        says: "A service through which others can control your device waits for connections.",
+        windows: &[
+            "Open Settings, System, Remote Desktop, and switch it off unless you need it.",
+            "OpenSSH and remote management, in PowerShell as administrator: `Stop-Service sshd, WinRM`, then `Set-Service sshd -StartupType Disabled` (WinRM likewise).",
+        ],
+        macos: &["Open System Settings, General, Sharing, and switch off Remote Login, Screen Sharing and Remote Management."],
+        ufw: LINUX_REMOTE,
+        firewalld: LINUX_REMOTE,
+        nftables: LINUX_REMOTE,
+        iptables: LINUX_REMOTE,
+    },
+    Advice {
+        check: "worker-exports-are-unchanged",
+        says: "A file that you sent is not as it was collected.",
         windows: NEW_EXPORT,
         macos: NEW_EXPORT,
         ufw: NEW_EXPORT,
