@@ -135,7 +135,10 @@ fn every_tcp_port_is_as_the_laboratory_was_built_and_nmap_agrees() {
             let parted = differences(&ours, &wanted);
             assert!(parted.is_empty(), "{method} at {rate}: {} of {}: {:?}", parted.len(), wanted.len(), &parted[..parted.len().min(9)]);
         }
-        let all: Vec<&str> = ["nmap", "-n", "-Pn", "-sS", "-T4", "-p", "1-1000", "-oX", "-", option].into_iter().chain(words).collect();
+        let all: Vec<&str> = ["nmap", "-n", "-Pn", "-sS", "-T4", "--send-ip", "--disable-arp-ping", "-p", "1-1000", "-oX", "-", option]
+            .into_iter()
+            .chain(words)
+            .collect();
         let theirs = states(&String::from_utf8_lossy(&lab.run("here", &all).stdout));
         let parted = differences(&wanted, &theirs);
         assert!(parted.is_empty(), "nmap says otherwise: {:?}", &parted[..parted.len().min(9)]);

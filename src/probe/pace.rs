@@ -18,6 +18,11 @@ impl RoundTrips {
         });
     }
 
+    /// Forgets what was measured: it was measured under other circumstances.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
     /// How long to wait after the last question, between bounds; `unknown` where nothing was measured.
     pub fn wait(&self, bounds: (Duration, Duration), unknown: Duration) -> Duration {
         let cell = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -16,7 +16,8 @@ const WITHIN: [&str; 4] = ["the_inside_of_a_host", "--exact", "--ignored", "--no
 /// Whether there can be no laboratory here; says so. For root under CI that is a failure.
 pub fn skipped(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|p| !on_path(p)).collect();
-    let test = format!("fwp{}-test", std::process::id());
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let test = format!("fwp{}-test{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let why = if !missing.is_empty() {
         format!("{} not installed", missing.join(", "))
     } else if !ip(&["netns", "add", &test]) {

@@ -190,6 +190,12 @@ impl Asker<'_> {
         }
         if self.settings.echo {
             self.echoes(&mut pacer);
+            let nothing = (Duration::ZERO, Duration::MAX);
+            if self.shared.trips.wait(nothing, Duration::ZERO) > self.settings.timeout.0 {
+                // The first answer may have waited until the kernel knew where the neighbour is: that is no round trip.
+                self.shared.trips.forget();
+                self.echoes(&mut pacer);
+            }
         }
         let mut round = 0;
         let mut questions: Option<Vec<Id>> = None;
