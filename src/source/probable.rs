@@ -11,7 +11,7 @@ use super::{SourceFile, Span};
 static VALUES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     // Lines of ipsec.secrets: `: RSA key.pem "passphrase"`, `anna : EAP "password"`.
     let kinds = r"(?-i:RSA|ECDSA|PKCS8|PKCS12|P12|EAP|XAUTH|NTLM|PIN)";
-    let word = r"(?:pass(?:word|wd|phrase)?|askpass?|secret|psk|token|community|(?:pre-?|pre_)?shared[-_ ]?key|private?[-_ ]?key|api[-_]?key|auth[-_]?key|shkey|\bpin\b)";
+    let word = r"(?:pass(?:word|wd|phrase)?|askpass?|secret|psk|token|community|(?:pre-?|pre_)?shared[-_ ]?key|private?[-_ ]?key|api[-_]?key|auth[-_]?key|auth[-_ ]?cookie|shkey|\bpin\b)";
     Regex::new(&format!(
         r#"(?i){word}["']?\s*[=:]\s*["']?([^\s"'<>,;]{{6,}})|{word}["']?[ \t]+["']?([^\s"'<>,;=]*[0-9][^\s"'<>,;]*)|://[^\s/:@]+:([^\s/@]{{4,}})@|(?:\s-u|--user)[ \t=]+[^\s:]+:(\S{{4,}})|(\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s"':]{{8,}})|\b(?-i:ENC)[ \t]+["']?([^\s"']{{4,}})|:[ \t]+{kinds}[ \t]+(?:[^\s"]+[ \t]+)?"([^"]{{4,}})|:[ \t]+{kinds}[ \t]+([^\s"]{{6,}})[ \t]*$"#
     ))
@@ -20,7 +20,7 @@ static VALUES: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// What a line has at the least that [`VALUES`] may find something in: one fast pass over the text spares most lines the slow one.
 static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)pass|askpas|secret|psk|token|community|key|://|(?:\s-u|--user)[ \t=]|\$(?:1|2|5|6|7|y|gy)|(?-i:ENC)[ \t]|\bpin\b|:[ \t]+(?-i:RSA|ECDSA|P12|EAP|XAUTH|NTLM)[ \t]").ok()
+    Regex::new(r"(?i)pass|askpas|secret|psk|token|community|key|cookie|://|(?:\s-u|--user)[ \t=]|\$(?:1|2|5|6|7|y|gy)|(?-i:ENC)[ \t]|\bpin\b|:[ \t]+(?-i:RSA|ECDSA|P12|EAP|XAUTH|NTLM)[ \t]").ok()
 });
 
 /// A WireGuard key: 32 bytes in Base64.
