@@ -48,7 +48,7 @@ pub fn scan(plan: &Plan, settings: &Settings, progress: &Progress) -> Scan {
                         match answer {
                             Ok(Some(reason)) => {
                                 if matches!(reason, Reason::SynAck | Reason::ConnRefused | Reason::UdpResponse) {
-                                    trips.measured(asked.elapsed());
+                                    trips.measured(target, asked.elapsed());
                                     board.lives(target, false);
                                 }
                                 board.answered(*id, reason, round);

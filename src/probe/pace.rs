@@ -1,33 +1,55 @@
 //! How fast to ask, and how long to wait for an answer.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long answers take, smoothed as TCP does it (RFC 6298), over all targets.
 #[derive(Debug, Default)]
-pub struct RoundTrips(Mutex<Option<(f64, f64, f64)>>);
+pub struct RoundTrips(Mutex<Trips>);
+
+/// Seconds.
+#[derive(Debug, Default)]
+struct Trips {
+    /// Mean, spread and the longest.
+    all: Option<(f64, f64, f64)>,
+    /// The shortest of each target.
+    least: HashMap<u32, f64>,
+    /// The longest of these, if it is known.
+    slowest: Option<f64>,
+}
 
 impl RoundTrips {
     /// A round trip that was measured.
-    pub fn measured(&self, took: Duration) {
+    pub fn measured(&self, target: u32, took: Duration) {
         let took = took.as_secs_f64();
-        let mut cell = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *cell = Some(match *cell {
+        let mut trips = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trips.all = Some(match trips.all {
             None => (took, took / 2.0, took),
             Some((mean, spread, longest)) => (0.875 * mean + 0.125 * took, 0.75 * spread + 0.25 * (mean - took).abs(), longest.max(took)),
         });
+        let least = trips.least.entry(target).or_insert(f64::INFINITY);
+        if took < *least {
+            *least = took;
+            trips.slowest = None;
+        }
     }
 
     /// Forgets what was measured: it was measured under other circumstances.
     pub fn forget(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Trips::default();
     }
 
     /// How long to wait after the last question, between bounds; `unknown` where nothing was measured.
     pub fn wait(&self, bounds: (Duration, Duration), unknown: Duration) -> Duration {
-        let cell = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let wait =
-            cell.map_or(unknown, |(mean, spread, longest)| Duration::from_secs_f64((mean + 4.0 * spread).max(1.5 * longest).min(60.0)));
+        let mut trips = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let slowest = trips.slowest.unwrap_or_else(|| trips.least.values().copied().fold(0.0, f64::max));
+        trips.slowest = Some(slowest);
+        let wait = trips.all.map_or(unknown, |(mean, spread, longest)| {
+            // What took many times as long as another of the same target waited for something else: a neighbour to be found, a busy machine.
+            let likely = (mean + 4.0 * spread).max(1.5 * longest).min(20.0 * slowest + 0.2);
+            Duration::from_secs_f64(likely.min(60.0))
+        });
         wait.clamp(bounds.0, bounds.1.max(bounds.0))
     }
 }
@@ -83,12 +105,17 @@ mod tests {
         let trips = RoundTrips::default();
         let bounds = (Duration::from_millis(100), Duration::from_secs(2));
         assert_eq!(trips.wait(bounds, Duration::from_millis(500)), Duration::from_millis(500));
-        trips.measured(Duration::from_millis(1));
+        trips.measured(0, Duration::from_millis(1));
         assert_eq!(trips.wait(bounds, Duration::from_millis(500)), bounds.0);
-        trips.measured(Duration::from_millis(600));
+        trips.measured(0, Duration::from_millis(1000));
+        assert_eq!(trips.wait(bounds, Duration::ZERO), Duration::from_millis(220));
+        // Another target is far away.
+        trips.measured(1, Duration::from_millis(600));
         assert!(trips.wait(bounds, Duration::ZERO) >= Duration::from_millis(900));
-        trips.measured(Duration::from_secs(50));
+        trips.measured(1, Duration::from_secs(50));
         assert_eq!(trips.wait(bounds, Duration::ZERO), bounds.1);
+        trips.forget();
+        assert_eq!(trips.wait(bounds, Duration::from_millis(500)), Duration::from_millis(500));
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub fn consider(packet: &[u8], shared: &Shared<'_>, events: &Sender<Event>) {
             board.lives(target, true);
             let sent = payload.get(..8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
             if let Some(took) = sent.and_then(|s| shared.began.elapsed().checked_sub(Duration::from_nanos(s))) {
-                shared.trips.measured(took);
+                shared.trips.measured(target, took);
             }
         }
         Heard::Error { dst, reason, protocol, about, word } => {
@@ -193,7 +193,7 @@ fn note(shared: &Shared<'_>, id: Id, attempt: u32, reason: Reason) {
         let at = *shared.sampled_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Errors may come from elsewhere on the way, and late.
         if matches!(reason, Reason::SynAck | Reason::Rst | Reason::UdpResponse) {
-            shared.trips.measured(at.elapsed());
+            shared.trips.measured(shared.board.question(id).0, at.elapsed());
         }
         let _ = shared.sample.compare_exchange(key, 0, Ordering::AcqRel, Ordering::Relaxed);
     }

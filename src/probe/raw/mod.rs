@@ -218,6 +218,11 @@ impl Asker<'_> {
             // Where something was lost, whatever stays silent is asked once more, until nothing new is heard.
             let enough = round > self.settings.retries.max(1) && lost == 0 && (board.recovered() == 0 || round > 2);
             if enough {
+                // Of who has not been heard at all it is not known how far away he is.
+                let heard = (0..targets as u32).all(|t| board.is_alive(t));
+                if board.pending() > 0 && !heard {
+                    self.wait_at_least(UNKNOWN * 2);
+                }
                 break;
             }
             let slow = |id: &Id| {
@@ -354,6 +359,14 @@ impl Asker<'_> {
                 self.shared.sample.store(sample_key(*last, attempt), Ordering::Release);
             }
             self.hand_over(&packets[..asked.len()], &asked);
+        }
+    }
+
+    /// Waits so long, unless there is nothing to wait for any more.
+    fn wait_at_least(&self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time && self.shared.board.pending() > 0 && !self.progress.stopped() {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
