@@ -35,7 +35,7 @@ impl Index {
     }
 }
 
-/// One byte for each port: the number of the reason, [`ASKED`] until one is known.
+/// One byte for each port: the number of the reason, `ASKED` until one is known.
 pub struct Board {
     addresses: Vec<IpAddr>,
     by_address: HashMap<IpAddr, u32>,

@@ -1,7 +1,7 @@
 //! One part for each remote worker, in words that the worker understands, with what to click or type on that platform; and a table for whoever
 //! answers for all of them, the worst first. Markdown, so that a part can be sent as it is.
 //!
-//! What comes from configurations, the roster or the baseline is no markdown ([`escape`]).
+//! What comes from configurations, the roster or the baseline is no markdown.
 
 mod steps;
 
