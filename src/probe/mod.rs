@@ -341,3 +341,23 @@ impl Progress {
         self.stop.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a host seemed to have open by TCP.
+    pub(super) fn scan(ports: &[(u16, Reason)]) -> Scan {
+        let port = |(port, reason): &(u16, Reason)| PortResult {
+            port: *port,
+            protocol: Protocol::Tcp,
+            state: reason.state(Protocol::Tcp),
+            reason: *reason,
+        };
+        let ports = ports.iter().map(port).collect();
+        Scan {
+            hosts: vec![HostResult { address: "192.0.2.1".parse().unwrap(), name: None, up: None, error: None, ports }],
+            ..Scan::default()
+        }
+    }
+}

@@ -75,25 +75,8 @@ pub fn words(changes: &[Change]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HostResult, PortResult};
+    use super::super::tests::scan;
     use super::*;
-
-    fn scan(ports: &[(u16, Reason)]) -> Scan {
-        let port = |(port, reason): &(u16, Reason)| PortResult {
-            port: *port,
-            protocol: Protocol::Tcp,
-            state: reason.state(Protocol::Tcp),
-            reason: *reason,
-        };
-        let host = HostResult {
-            address: "192.0.2.1".parse().unwrap(),
-            name: None,
-            up: None,
-            error: None,
-            ports: ports.iter().map(port).collect(),
-        };
-        Scan { hosts: vec![host], ..Scan::default() }
-    }
 
     #[test]
     fn what_opened_comes_first_and_what_was_not_asked_is_no_change() {

@@ -54,27 +54,12 @@ pub fn json(views: &Views) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HostResult, PortResult, Reason};
+    use super::super::Reason;
+    use super::super::tests::scan;
     use super::*;
 
     #[test]
     fn what_looks_alike_from_everywhere_and_is_not_open_is_left_out() {
-        let scan = |ports: &[(u16, Reason)]| {
-            let port = |(port, reason): &(u16, Reason)| PortResult {
-                port: *port,
-                protocol: Protocol::Tcp,
-                state: reason.state(Protocol::Tcp),
-                reason: *reason,
-            };
-            let host = HostResult {
-                address: "192.0.2.1".parse().unwrap(),
-                name: None,
-                up: None,
-                error: None,
-                ports: ports.iter().map(port).collect(),
-            };
-            Scan { hosts: vec![host], ..Scan::default() }
-        };
         let views = Views::from([
             ("internet".into(), scan(&[(22, Reason::NoResponse), (80, Reason::SynAck), (81, Reason::Rst)])),
             ("office".into(), scan(&[(22, Reason::SynAck), (80, Reason::SynAck), (81, Reason::Rst)])),
