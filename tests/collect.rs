@@ -254,6 +254,20 @@ fn a_file_that_was_changed_or_taken_away_afterwards_is_said() {
 }
 
 #[test]
+fn a_filter_that_was_taken_away_is_not_an_open_host() {
+    let place = tempfile::tempdir().unwrap();
+    let (none, hash) = ("nothing filter 0 - -", "0".repeat(64));
+    let manifest = |nft: &str| {
+        format!("fwproof-collected: 1\nhost: anna\nsystem: Linux 6\nelevated: yes\n{none} iptables-save\n{none} ip6tables-save\n{nft}\n")
+    };
+    fs::write(place.path().join("manifest.txt"), manifest(&format!("{none} nft list ruleset"))).unwrap();
+    assert!(read(place.path()).devices[0].exhaustive);
+    fs::write(place.path().join("manifest.txt"), manifest(&format!("got filter 0 {hash} nftables.txt nft list ruleset"))).unwrap();
+    let inventory = read(place.path());
+    assert!(!inventory.devices[0].exhaustive && inventory.devices[0].fragment.is_some());
+}
+
+#[test]
 fn without_root_the_manifest_says_what_was_not_seen() {
     let me = Command::new("id").arg("-u").output().unwrap();
     if me.stdout.trim_ascii() != b"0" || !has("setpriv") || !has("nft") {

@@ -48,6 +48,12 @@ pub(super) fn verify(device: &mut Device, sources: &Sources, digests: &HashMap<&
             None => ("missing", Some(format!("{} was collected and is not there", entry.file))),
         };
         device.settings.push(HostSetting { name: format!("collected.{}.unchanged", entry.file), value: value.into(), span: entry.span });
+        let line = sources.get(entry.span.file).slice(entry.span);
+        if let Some(text) = text.as_ref().filter(|_| line.split_ascii_whitespace().nth(1) == Some("filter")) {
+            // What the manifest says of the whole filter is no longer so.
+            device.exhaustive = false;
+            device.fragment.get_or_insert((entry.span, text.clone()));
+        }
         notes.extend(text.map(|text| Note { span: entry.span, state: LineState::NotModelled, text, incomplete: false }));
     }
     notes

@@ -23,7 +23,7 @@ use super::{Inventory, Options, group, in_pool, judge};
 use crate::checks::vpn::serves;
 use crate::checks::{Outcome, Scope, World, select};
 use crate::diag::Report;
-use crate::model::Device;
+use crate::model::{Device, TunnelKind};
 use crate::rulesets::Baseline;
 use crate::source::{FileId, Redactor, SecretLabel, Sources, Span};
 
@@ -336,7 +336,11 @@ impl Run<'_> {
         drop(world);
         sources.put_away(&mut self.sources, |id| on_disk.get(&id).cloned(), fetch);
         self.sources.settle();
-        let kept = |d: Device| Device { name: d.name, files: d.files, hostname: d.hostname, tunnels: d.tunnels, ..Device::default() };
+        // Ends of IPsec are found by addresses too.
+        let kept = |d: Device| {
+            let interfaces = if d.tunnels.iter().any(|t| t.kind == TunnelKind::Ipsec) { d.interfaces } else { None };
+            Device { name: d.name, files: d.files, hostname: d.hostname, tunnels: d.tunnels, interfaces, ..Device::default() }
+        };
         devices.drain(silent..).chain(other).map(kept).collect()
     }
 

@@ -64,6 +64,15 @@ pub fn compare(world: &World<'_>, zone: &Zone, scan: &Scan, expected: &[Expected
             let message = format!("{} was not fully asked: {why}", host.address);
             found.entry(DRIFT).or_default().push(Finding::unknown(message, here.clone(), vec![]).about(format!("{}", host.address)));
         }
+        // Where not even what is let through answers, the questions may never have come there.
+        let mute = host.ports.iter().all(|p| matches!(p.reason, Reason::NoResponse));
+        if !unseen && mute && host.ports.iter().any(|p| p.protocol == Protocol::Tcp && e.tcp.of(p.port) == Side::Open) {
+            let message = format!(
+                "nothing of {} answers, not even what is let through: whether what was asked gets there is not known",
+                host.address
+            );
+            found.entry(DRIFT).or_default().push(Finding::unknown(message, here.clone(), vec![]).about(format!("{}", host.address)));
+        }
         let mut parted: BTreeMap<Alike, Vec<u16>> = BTreeMap::new();
         for port in host.ports.iter().filter(|p| p.state != State::Unreachable) {
             let side = e.sides(port.protocol).of(port.port);
